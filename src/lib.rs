@@ -1,0 +1,24 @@
+//! Tissuecast: gene expression predicted from genotypes, and tissue profiles of genes completed.
+//!
+//! The layers, and what each may import (a test reads the sources and holds them to it):
+//!
+//! ```text
+//! genome ← reference ─┬← model ← inference ─┐
+//!                     └← training           ├← http, web ← serve ← cli ← main
+//! genome ← reference ← store ───────────────┘
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod evaluation;
+pub mod genome;
+pub mod http;
+pub mod inference;
+pub mod model;
+pub mod reference;
+pub mod serve;
+pub mod simulate;
+pub mod store;
+pub mod telemetry;
+pub mod training;
+pub mod web;

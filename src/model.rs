@@ -1,0 +1,164 @@
+//! Models that turn a gene's surroundings into its tissue profile.
+//!
+//! A model never sees a request or a database: it reads a [`Reference`] whose tissues are its own and a batch of
+//! [`Target`]s, and returns numbers on its [`Scale`]. Imports `genome` and `reference`. Invariant: one prediction a
+//! target, in order, one finite number a tissue; alone or in a batch the same to 1e-4.
+
+pub mod boosted_trees;
+pub mod distance;
+pub mod features;
+pub mod hybrid;
+pub mod layers;
+pub mod manifest;
+pub mod promoter_cnn;
+pub mod registry;
+pub mod ridge;
+pub mod tissue_transformer;
+
+use serde::{Deserialize, Serialize};
+
+use crate::genome::{Biotype, Locus, Promoter};
+use crate::reference::{GeneIndex, Reference};
+
+/// What a model's numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// The published scale: a gene's values from its lowest tissue, 0, to its highest, 1. A shape without a level.
+    MinMax,
+    /// log2(1 + x) of the dataset's unit. A shape with its level.
+    Log2,
+}
+
+impl Scale {
+    /// Brings a gene's values, in the dataset's unit, onto the scale; a flat profile is all 0 under min–max.
+    #[must_use]
+    pub fn forward(self, expression: &[f32]) -> Vec<f32> {
+        match self {
+            Self::MinMax => min_max(expression),
+            Self::Log2 => expression.iter().map(|x| (1.0 + x.max(0.0)).log2()).collect(),
+        }
+    }
+}
+
+/// Scales values to 0 at the lowest and 1 at the highest finite one; NaN stays NaN, a flat profile is all 0.
+#[must_use]
+pub fn min_max(values: &[f32]) -> Vec<f32> {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    let span = if high > low { high - low } else { 1.0 };
+    values.iter().map(|value| (value - low) / span).collect()
+}
+
+/// A gene to be predicted: of the dataset, or one that no dataset has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Where it is, on the reference's assembly.
+    pub locus: Locus,
+    /// Its biotype where it is known.
+    pub biotype: Option<Biotype>,
+    /// Its promoter where it is known, on its own strand, in the model's window.
+    pub promoter: Option<Promoter>,
+    /// Its index where the dataset has it: its own measurements are never read.
+    pub gene: Option<GeneIndex>,
+}
+
+impl Target {
+    /// Returns the target that stands for a gene of the dataset, or `None` for a gene without a place.
+    #[must_use]
+    pub fn of_gene(reference: &Reference, index: GeneIndex) -> Option<Self> {
+        let gene = reference.gene(index);
+        Some(Self {
+            locus: gene.locus.clone()?,
+            biotype: gene.biotype.clone(),
+            promoter: reference.promoter(index).cloned(),
+            gene: Some(index),
+        })
+    }
+}
+
+/// How two neighbouring genes are turned to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Orientation {
+    /// Both on one strand.
+    Tandem,
+    /// Starts towards each other: the left gene on −, the right one on +.
+    Divergent,
+    /// Ends towards each other: the left gene on +, the right one on −.
+    Convergent,
+}
+
+/// A reference gene that a prediction used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Neighbour {
+    /// Its index in the reference.
+    pub gene: GeneIndex,
+    /// Base pairs from the target's transcription start to its own: negative where it lies to the left.
+    pub distance_bp: i64,
+    /// How the two are turned to each other.
+    pub orientation: Orientation,
+}
+
+/// A model's answer for one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// One number a tissue on the model's scale.
+    pub values: Vec<f32>,
+    /// The reference genes that were read, nearest first.
+    pub references: Vec<Neighbour>,
+}
+
+/// A model of tissue profiles.
+pub trait ProfileModel: Send + Sync {
+    /// Returns the scale of its numbers.
+    fn scale(&self) -> Scale;
+
+    /// Predicts one profile a target, in order.
+    ///
+    /// # Errors
+    /// The reference lacks what the model reads, or a number came out that is not finite.
+    fn predict(&self, reference: &Reference, targets: &[Target]) -> Result<Vec<Prediction>, ModelError>;
+}
+
+/// Why a model could not be built, loaded or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The reference has no measured gene that could serve as a neighbour.
+    #[error("the dataset has no measured gene with a place in the genome")]
+    NoReferenceGene,
+    /// The dataset lacks tissues that the model reads.
+    #[error("the dataset lacks tissues that the model reads: {}", .0.join(", "))]
+    Tissues(Vec<String>),
+    /// A number came out that is not finite.
+    #[error("the model gave a number that is not finite")]
+    NotFinite,
+    /// A file of a model's folder is not what its manifest says.
+    #[error("model file {file}: {reason}")]
+    File {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor is missing or has another shape.
+    #[error("tensor '{name}' {reason}")]
+    Tensor {
+        /// The tensor's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The numeric library failed.
+    #[error("the numeric library failed")]
+    Numeric(#[from] candle_core::Error),
+    /// A file could not be read or written.
+    #[error("cannot read or write {path}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,107 @@
+//! The card of a model: what it is, what made it, how good it is; one `manifest.json` in the model's folder.
+//!
+//! Written by training and read by the registry through the same types, so that the two cannot drift apart.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Scale;
+use crate::reference::Unit;
+
+/// The manifest's schema version that this program writes and reads.
+pub const SCHEMA: u32 = 1;
+
+/// A model's card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// The manifest's schema version.
+    pub schema: u32,
+    /// The model's name, that of its folder.
+    pub name: String,
+    /// The model's version, that of its subfolder.
+    pub version: String,
+    /// The method's name, such as `hybrid` or `ridge-nearest`.
+    pub method: String,
+    /// One paragraph for people: what it reads, what is published and what is the project's own choice.
+    pub description: String,
+    /// The scale of its numbers.
+    pub scale: Scale,
+    /// The unit of the values that it learned from.
+    pub unit: Unit,
+    /// The tissues, by identifier, in the order of its outputs.
+    pub tissues: Vec<String>,
+    /// What it was trained on.
+    pub training: TrainingRecord,
+    /// Its accuracy on held-out chromosomes, beside the baselines on the same genes.
+    pub accuracy: Vec<Accuracy>,
+    /// The interval around its numbers, measured on genes that it was not fitted to; `None` where it has none.
+    pub calibration: Option<Calibration>,
+    /// The method's own settings, as its code reads them.
+    pub settings: serde_json::Value,
+    /// The other files of the folder with their SHA-256.
+    pub files: BTreeMap<String, String>,
+}
+
+/// What a model was trained on and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecord {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The dataset's version.
+    pub dataset_version: String,
+    /// The assembly of its positions.
+    pub assembly: String,
+    /// How many genes it was fitted to.
+    pub genes: usize,
+    /// Chromosomes that it was not fitted to because its accuracy was measured on them.
+    pub held_out_chromosomes: Vec<String>,
+    /// Chromosomes that it was not fitted to because its interval was set on them.
+    pub calibration_chromosomes: Vec<String>,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// The command that gives the same weights again.
+    pub command: String,
+    /// This program's version.
+    pub tissuecast_version: String,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One method's accuracy on one set of genes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// The method's name.
+    pub method: String,
+    /// The scale that correlation is taken on.
+    pub scale: Scale,
+    /// How many genes were scored.
+    pub genes: usize,
+    /// Mean over genes of 1 − Pearson r over tissues.
+    pub mean_error: f64,
+    /// Median over genes of 1 − Pearson r over tissues.
+    pub median_error: f64,
+    /// Bootstrap interval (95 %) of the mean over genes.
+    pub mean_error_interval: [f64; 2],
+    /// Mean over genes of the mean squared error, in the scale's units.
+    pub mse: f64,
+}
+
+/// An interval's half widths and its measured coverage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The nominal coverage, such as 0.9.
+    pub level: f64,
+    /// Half width by tissue, on the model's scale.
+    pub half_width: Vec<f32>,
+    /// How many genes the half widths were set on.
+    pub genes: usize,
+    /// Coverage over all tissues, measured on the held-out chromosomes.
+    pub coverage: f64,
+    /// Coverage by tissue, measured on the held-out chromosomes.
+    pub coverage_by_tissue: Vec<f64>,
+}

@@ -1,0 +1,1 @@
+//! Who lives next to whom: the measured genes around a place, and the minimal cover by vicinities.

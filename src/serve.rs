@@ -1,0 +1,1 @@
+//! The composition root: store, reference, models, engines, router, listener, shutdown.

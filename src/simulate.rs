@@ -1,0 +1,1 @@
+//! A small simulated genome for the demo and the tests.

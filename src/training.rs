@@ -1,0 +1,10 @@
+//! Fitting models: folds, the fit loop, seeded initial weights, boosted trees, the profile models.
+//!
+//! Plain synchronous Rust; imports `genome`, `reference` and `model`. Everything random comes from a passed seed, so
+//! that the same command gives the same weights.
+
+pub mod boost;
+pub mod fit;
+pub mod folds;
+pub mod init;
+pub mod profile;
