@@ -1,1 +1,69 @@
-//! The command line.
+//! The command line: one binary, one module a command.
+//!
+//! Every flag can also be given as an environment variable, `TISSUECAST_` and the flag's name in capitals.
+
+pub mod demo;
+pub mod evaluate;
+pub mod ingest;
+pub mod migrate;
+pub mod models;
+pub mod openapi;
+pub mod serve;
+pub mod train;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry;
+
+/// Tissue expression profiles of genes: measured where they are measured, imputed where they are missing.
+#[derive(Debug, Parser)]
+#[command(name = "tissuecast", version, about, max_term_width = 120)]
+pub struct Cli {
+    #[command(flatten)]
+    logging: telemetry::Logging,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers over HTTP from the store and the models.
+    Serve(serve::Serve),
+    /// Simulates a small genome, ingests it into a fresh SQLite file, and serves it: needs no data and no network.
+    Demo(demo::Demo),
+    /// Brings the store's schema up to date.
+    Migrate(migrate::Migrate),
+    /// Reads an expression table, an annotation and promoters into the store.
+    Ingest(ingest::Ingest),
+    /// Trains a model on a dataset of the store.
+    Train(train::Train),
+    /// Compares models and baselines on held-out chromosomes.
+    Evaluate(evaluate::Evaluate),
+    /// Lists and checks the models.
+    Models(models::Models),
+    /// Prints the HTTP contract as an OpenAPI document.
+    Openapi(openapi::Openapi),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever the command meets; the chain says what failed and why.
+    pub fn run(self) -> anyhow::Result<()> {
+        telemetry::init(&self.logging);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Serve(command) => command.run().await,
+                Command::Demo(command) => command.run().await,
+                Command::Migrate(command) => command.run().await,
+                Command::Ingest(command) => command.run().await,
+                Command::Train(command) => command.run().await,
+                Command::Evaluate(command) => command.run().await,
+                Command::Models(command) => command.run(),
+                Command::Openapi(command) => command.run(),
+            }
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! `tissuecast models`: what lies in the folder of models, and whether it is sound.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::model::registry;
+
+/// Lists and checks the models.
+#[derive(Debug, Args)]
+pub struct Models {
+    /// The folder of models.
+    #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models", global = true)]
+    models_dir: PathBuf,
+    #[command(subcommand)]
+    command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// Lists every version of every model with its accuracy.
+    List {
+        /// How to print.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Loads every model as the service would: digests, tensors, golden sample. Fails where one does not pass.
+    Check,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns for people.
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+impl Models {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The folder or a model in it cannot be read, or a model does not pass.
+    pub fn run(self) -> anyhow::Result<()> {
+        let folders = registry::list(&self.models_dir)?;
+        match self.command {
+            ModelsCommand::List { format } => {
+                let models = folders.iter().map(|folder| registry::load(&folder.path)).collect::<Result<Vec<_>, _>>()?;
+                if format == Format::Json {
+                    let cards: Vec<_> = models
+                        .iter()
+                        .map(|model| serde_json::json!({"digest": model.digest, "card": model.card}))
+                        .collect();
+                    println!("{}", serde_json::to_string_pretty(&cards)?);
+                } else {
+                    println!("{:<24} {:>7}  {:<28} {:>7} {:>12}  digest", "name", "version", "method", "tissues", "mean 1 - r");
+                    for model in &models {
+                        let card = &model.card;
+                        let own = card.accuracy.iter().find(|a| a.method == card.method && a.scale == card.scale);
+                        let error = own.map_or_else(|| "-".to_owned(), |a| format!("{:.3}", a.mean_error));
+                        println!(
+                            "{:<24} {:>7}  {:<28} {:>7} {:>12}  {}",
+                            card.name,
+                            card.version,
+                            card.method,
+                            card.tissues.len(),
+                            error,
+                            model.digest
+                        );
+                    }
+                }
+            }
+            ModelsCommand::Check => {
+                let mut failed = 0;
+                for folder in &folders {
+                    match registry::load(&folder.path) {
+                        Ok(model) => println!("{}@{} passes ({})", folder.name, folder.version, model.digest),
+                        Err(error) => {
+                            failed += 1;
+                            println!("{}@{} FAILS: {error}", folder.name, folder.version);
+                        }
+                    }
+                }
+                if failed > 0 {
+                    bail!("{failed} of {} models do not pass", folders.len());
+                }
+            }
+        }
+        Ok(())
+    }
+}
