@@ -11,6 +11,7 @@ pub mod features;
 pub mod hybrid;
 pub mod layers;
 pub mod manifest;
+pub mod network;
 pub mod promoter_cnn;
 pub mod registry;
 pub mod ridge;

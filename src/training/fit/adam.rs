@@ -1,0 +1,97 @@
+//! AdamW with a bound on the norm of every variable's gradient.
+
+use std::collections::BTreeMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor};
+
+use super::FitSettings;
+use crate::model::layers::Variables;
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+/// Keras's, which is ten times PyTorch's and candle's.
+const EPSILON: f64 = 1e-7;
+
+/// The optimiser's moments by variable.
+pub(super) struct Adam {
+    learning_rate: f64,
+    weight_decay: f64,
+    clip_norm: f64,
+    steps: i32,
+    /// First and second moments.
+    moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+}
+
+impl Adam {
+    /// Starts with moments of zero.
+    pub(super) fn new(variables: &Variables, settings: &FitSettings) -> Self {
+        let zeros = |count: usize| (vec![0.0; count], vec![0.0; count]);
+        Self {
+            learning_rate: settings.learning_rate,
+            weight_decay: settings.weight_decay,
+            clip_norm: settings.clip_norm,
+            steps: 0,
+            moments: variables.learned().map(|(name, var)| (name.to_owned(), zeros(var.elem_count()))).collect(),
+        }
+    }
+
+    /// Moves every variable that has a gradient.
+    pub(super) fn step(&mut self, variables: &Variables, gradients: &GradStore) -> Result<()> {
+        self.steps += 1;
+        let (first, second) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
+        let rate = (self.learning_rate / first) as f32;
+        let correction = (1.0 / second.sqrt()) as f32;
+        let kept = (1.0 - self.learning_rate * self.weight_decay) as f32;
+        let (beta1, beta2, epsilon) = (BETA1 as f32, BETA2 as f32, EPSILON as f32);
+        for (name, var) in variables.learned() {
+            let (Some(gradient), Some((mean, square))) = (gradients.get(var), self.moments.get_mut(name)) else {
+                continue;
+            };
+            let gradient: Vec<f32> = gradient.flatten_all()?.to_vec1()?;
+            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let scale = (self.clip_norm / norm.max(self.clip_norm)) as f32;
+            let mut values: Vec<f32> = var.as_tensor().flatten_all()?.to_vec1()?;
+            let moments = mean.iter_mut().zip(square.iter_mut());
+            for ((value, gradient), (mean, square)) in values.iter_mut().zip(&gradient).zip(moments) {
+                let gradient = gradient * scale;
+                *mean = beta1 * *mean + (1.0 - beta1) * gradient;
+                *square = beta2 * *square + (1.0 - beta2) * gradient * gradient;
+                *value = *value * kept - rate * *mean / (square.sqrt() * correction + epsilon);
+            }
+            var.set(&Tensor::from_vec(values, var.dims(), var.device())?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::model::layers::Variables;
+
+    #[test]
+    fn the_first_steps_are_those_computed_by_hand() {
+        let start = Tensor::new(&[1f32, -1.0], &Device::Cpu).unwrap();
+        let bytes = safetensors::serialize([("x", &start)], None).unwrap();
+        let variables = Variables::from_bytes(&bytes, DType::F32, &Device::Cpu).unwrap();
+        let settings = FitSettings { learning_rate: 0.1, weight_decay: 0.5, ..FitSettings::paper(0) };
+        let mut adam = Adam::new(&variables, &settings);
+        let (_, var) = variables.learned().next().unwrap();
+        // The gradient is (3, 4) with norm 5, clipped to (1.2, 1.6); the first step's size is the learning rate.
+        let weights = Tensor::new(&[3f32, 4.0], &Device::Cpu).unwrap();
+        let mut step = || {
+            let loss = (var.as_tensor() * &weights).unwrap().sum_all().unwrap();
+            adam.step(&variables, &loss.backward().unwrap()).unwrap();
+            var.as_tensor().to_vec1::<f32>().unwrap()
+        };
+        for (value, expected) in step().iter().zip([0.95 - 0.1, -0.95 - 0.1]) {
+            assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
+        }
+        for (value, expected) in step().iter().zip([0.85 * 0.95 - 0.1, -1.05 * 0.95 - 0.1]) {
+            assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
+        }
+    }
+}
