@@ -1,1 +1,5 @@
 //! The command line.
+
+pub mod database;
+pub mod ingest;
+pub mod migrate;
