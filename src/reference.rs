@@ -5,9 +5,12 @@
 //! one number a tissue; NaN is a value that nobody measured.
 
 pub mod annotation;
+pub mod assemble;
 pub mod cover;
 pub mod gct;
+pub mod genome_fasta;
 pub mod promoter;
+pub mod source;
 pub mod vicinity;
 
 use std::collections::HashMap;
