@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
+pub mod progress;
 pub mod serve;
 pub mod train;
 

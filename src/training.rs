@@ -8,5 +8,7 @@ pub mod boost;
 pub mod fit;
 pub mod folds;
 pub mod init;
+pub mod calibration;
 mod least_squares;
+pub mod method;
 pub mod profile;

@@ -1,0 +1,239 @@
+//! `tissuecast evaluate`: every method beside every other one on the same held-out genes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use super::progress::FitProgress;
+use super::train::FitArgs;
+use crate::evaluation::compare::{self, EvaluationSettings, Method};
+use crate::evaluation::report::Report;
+use crate::model::baseline::BaselineKind;
+use crate::model::manifest::Accuracy;
+use crate::model::method::StoredModel;
+use crate::model::registry::{self, LoadedModel};
+use crate::model::{ProfileModel, Scale};
+use crate::reference::Reference;
+use crate::training::folds::Split;
+use crate::training::method::{ProfileMethod, fit_method};
+use crate::training::profile::{Ablation, HybridPlan};
+
+/// Compares models and baselines on held-out chromosomes.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    #[command(subcommand)]
+    command: EvaluateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum EvaluateCommand {
+    /// Models of tissue profiles: 1 - Pearson r over tissues, every method on the same genes.
+    Profile(Box<EvaluateProfile>),
+}
+
+#[derive(Debug, Args)]
+struct EvaluateProfile {
+    #[command(flatten)]
+    fit: FitArgs,
+    /// Methods to fit now, besides the baselines, on both scales: `published-hybrid`, `hybrid`.
+    #[arg(long, env = "TISSUECAST_METHODS", value_delimiter = ',', value_parser = ProfileMethod::parse)]
+    methods: Vec<ProfileMethod>,
+    /// Models of the models folder to compare with; all that were trained on the dataset where it is left out.
+    #[arg(long, env = "TISSUECAST_MODELS", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// The folder of models.
+    #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models")]
+    models_dir: PathBuf,
+    /// Also fits each hybrid of --methods without one of its parts.
+    #[arg(long, env = "TISSUECAST_ABLATIONS")]
+    ablations: bool,
+    /// A folder for `report.txt`, `report.json` and `report.svg`.
+    #[arg(long, env = "TISSUECAST_OUT", value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A model that was fitted for a comparison.
+pub struct Fitted {
+    name: String,
+    model: Box<dyn StoredModel>,
+    controls: bool,
+}
+
+impl Fitted {
+    /// Returns the entry for the comparison.
+    #[must_use]
+    pub fn method(&self) -> Method<'_> {
+        Method { name: &self.name, model: &*self.model as &dyn ProfileModel, controls: self.controls }
+    }
+}
+
+impl Evaluate {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The dataset or a model cannot be read, a model saw the held-out chromosomes, or a fit fails.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let EvaluateCommand::Profile(evaluate) = self.command;
+        let (reference, split) = evaluate.fit.load().await?;
+        tokio::task::spawn_blocking(move || evaluate.run(&reference, &split)).await?
+    }
+}
+
+impl EvaluateProfile {
+    fn run(&self, reference: &Arc<Reference>, split: &Split) -> anyhow::Result<()> {
+        let loaded = self.load_models(reference, split)?;
+        let mut fitted = Vec::new();
+        for scale in [Scale::MinMax, Scale::Log2] {
+            let plan = self.fit.plan(scale);
+            fitted.extend(fit_baselines_with(reference, split, &plan, &BaselineKind::ALL)?);
+            for method in &self.methods {
+                let ablations: &[Ablation] = if self.ablations { &Ablation::ALL } else { &[] };
+                for ablation in std::iter::once(&Ablation::None).chain(ablations) {
+                    fitted.push(fit_one(reference, split, &HybridPlan { ablation: *ablation, ..plan }, *method)?);
+                }
+            }
+        }
+        let named: Vec<(String, &LoadedModel)> =
+            loaded.iter().map(|model| (format!("{}@{}", model.card.name, model.card.version), model)).collect();
+        let methods: Vec<Method<'_>> = fitted
+            .iter()
+            .map(Fitted::method)
+            .chain(named.iter().map(|(name, loaded)| Method {
+                name,
+                model: &*loaded.model as &dyn ProfileModel,
+                controls: true,
+            }))
+            .collect();
+        let report = score(reference, split, &methods)?;
+        let text = report.to_text();
+        print!("{text}");
+        if let Some(folder) = &self.out {
+            write_report(folder, &report, &text)?;
+        }
+        Ok(())
+    }
+
+    fn load_models(&self, reference: &Reference, split: &Split) -> anyhow::Result<Vec<LoadedModel>> {
+        let mut loaded = Vec::new();
+        for folder in registry::newest(&self.models_dir)? {
+            let wanted = self.models.as_ref().map(|names| names.contains(&folder.name));
+            if wanted == Some(false) {
+                continue;
+            }
+            let model = registry::load(&folder.path).with_context(|| format!("model {}", folder.name))?;
+            let record = &model.card.training;
+            let same = record.dataset == reference.dataset().name;
+            if wanted.is_none() && !same {
+                continue;
+            }
+            let mut kept_out = record.held_out_chromosomes.clone();
+            kept_out.extend_from_slice(&record.calibration_chromosomes);
+            let seen = split.held_out_chromosomes.iter().find(|held_out| {
+                !kept_out.iter().any(|chromosome| chromosome == held_out.as_str())
+            });
+            if let Some(chromosome) = seen {
+                bail!("model {} was fitted to {chromosome}: its accuracy there would say nothing", model.card.name);
+            }
+            loaded.push(model);
+        }
+        if let Some(missing) =
+            self.models.iter().flatten().find(|name| !loaded.iter().any(|model| model.card.name == **name))
+        {
+            bail!("there is no model '{missing}' in {}", self.models_dir.display());
+        }
+        Ok(loaded)
+    }
+}
+
+/// Fits the baselines that a method is compared with, on the plan's scale; not the method itself.
+///
+/// # Errors
+/// A fit fails.
+pub fn fit_baselines(
+    reference: &Reference,
+    split: &Split,
+    plan: &HybridPlan,
+    besides: ProfileMethod,
+) -> anyhow::Result<Vec<Fitted>> {
+    let kinds: Vec<BaselineKind> =
+        BaselineKind::ALL.into_iter().filter(|kind| ProfileMethod::Baseline(*kind) != besides).collect();
+    fit_baselines_with(reference, split, plan, &kinds)
+}
+
+fn fit_baselines_with(
+    reference: &Reference,
+    split: &Split,
+    plan: &HybridPlan,
+    kinds: &[BaselineKind],
+) -> anyhow::Result<Vec<Fitted>> {
+    kinds.iter().map(|kind| fit_one(reference, split, plan, ProfileMethod::Baseline(*kind))).collect()
+}
+
+fn fit_one(
+    reference: &Reference,
+    split: &Split,
+    plan: &HybridPlan,
+    method: ProfileMethod,
+) -> anyhow::Result<Fitted> {
+    let name = match plan.ablation {
+        Ablation::None => method.as_str().to_owned(),
+        ablation => format!("{} {}", method.as_str(), ablation.as_str()),
+    };
+    let progress = FitProgress::new(&name);
+    let model = fit_method(method, reference, split, plan, &|step| progress.show(step))?;
+    progress.finish();
+    let controls = !matches!(method, ProfileMethod::Baseline(_)) && plan.ablation == Ablation::None;
+    Ok(Fitted { name, model, controls })
+}
+
+/// Scores methods on the split's test genes.
+///
+/// # Errors
+/// A method fails.
+pub fn score(reference: &Reference, split: &Split, methods: &[Method<'_>]) -> anyhow::Result<Report> {
+    let progress = FitProgress::new("scoring");
+    let settings = EvaluationSettings::default();
+    let report = compare::evaluate(reference, split, methods, &settings, &|at| {
+        progress.count(at.method, at.done, at.total);
+    })?;
+    progress.finish();
+    Ok(report)
+}
+
+/// Prints a card's accuracy as a table.
+pub fn print_accuracy(accuracy: &[Accuracy]) {
+    if accuracy.is_empty() {
+        return;
+    }
+    println!("{:<28} {:>8} {:>6} {:>7} {:>7}  95 % interval of the mean", "method", "scale", "genes", "mean", "median");
+    for row in accuracy {
+        let scale = match row.scale {
+            Scale::MinMax => "scaled",
+            Scale::Log2 => "log",
+        };
+        println!(
+            "{:<28} {:>8} {:>6} {:>7.3} {:>7.3}  {:.3} to {:.3}",
+            row.method,
+            scale,
+            row.genes,
+            row.mean_error,
+            row.median_error,
+            row.mean_error_interval[0],
+            row.mean_error_interval[1]
+        );
+    }
+}
+
+fn write_report(folder: &Path, report: &Report, text: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let json = serde_json::to_string_pretty(report)?;
+    for (name, content) in [("report.txt", text), ("report.json", &json), ("report.svg", &report.to_svg())] {
+        let path = folder.join(name);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
