@@ -300,11 +300,11 @@ impl PairNetwork {
             Tensor::cat(&[&pair.missing, &pair.cnn.encode(&known, pass)?], 0)?
         };
         let mut next = 0;
-        let row = |promoter: &Option<&Promoter>| {
+        let row = |promoter: Option<&Promoter>| {
             next += usize::from(promoter.is_some());
             if promoter.is_some() { next } else { 0 }
         };
-        let rows: Vec<usize> = promoters.iter().map(row).collect();
+        let rows: Vec<usize> = promoters.iter().copied().map(row).collect();
         Embeddings(Some(pool)).select(&rows)
     }
 
@@ -337,7 +337,7 @@ impl PairNetwork {
             };
             let (target, neighbour) = (rows(&batch.target_promoters)?, rows(&batch.neighbour_promoters)?);
             let cosine = layers::cosine_similarity(&target, &neighbour)?;
-            let dense = pair.dense.forward(&Tensor::cat(&[target, neighbour, cosine], 1)?)?.relu()?;
+            let dense = pair.dense.forward_relu(&Tensor::cat(&[target, neighbour, cosine], 1)?)?;
             parts.push(layers::dropout(&dense, self.settings.pair_dropout, pass)?);
         }
         if self.settings.use_aux {
