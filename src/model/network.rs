@@ -1,8 +1,8 @@
 //! The pair network: a target gene and one neighbour in, the target's tissue profile out.
 //!
 //! Both promoters go through one shared encoder, the neighbour's profile through the tissue encoder; with the aux
-//! numbers they make the feature vector that the head and the boosted trees read (methods.md 2.2). Invariant: a
-//! prediction depends on its own pair only, alone or in a batch the same to 1e-4.
+//! numbers they make the feature vector that the head and the boosted trees read (Brown, Dong, Truong, Communications
+//! Biology 2026). Invariant: a prediction depends on its own pair only, alone or in a batch the same to 1e-4.
 
 #[cfg(test)]
 mod tests;
