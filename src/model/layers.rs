@@ -8,6 +8,8 @@ mod kernels;
 mod ops;
 #[cfg(test)]
 pub(in crate::model) mod tests;
+mod token_kernels;
+mod token_ops;
 mod variables;
 
 use candle_core::{D, Tensor, Var};
@@ -54,6 +56,15 @@ pub fn dropout(input: &Tensor, rate: f64, pass: &mut Pass<'_>) -> Computed<Tenso
 /// The numeric library failed.
 pub fn softmax(input: &Tensor) -> Computed<Tensor> {
     candle_nn::ops::softmax(input, D::Minus1)
+}
+
+/// Mixes tokens by attention: queries, keys and values side by side, `[batch, tokens, 3 × width]`, to
+/// `[batch, tokens, width]`; the heads share the width evenly.
+///
+/// # Errors
+/// The heads do not divide the width.
+pub fn attend(projected: &Tensor, heads: usize) -> Computed<Tensor> {
+    token_ops::attend(projected, heads)
 }
 
 /// Computes ln(1 + eˣ) without overflow; its derivative is right at 0 too.
@@ -127,14 +138,29 @@ impl Linear {
     /// # Errors
     /// The last axis has another length.
     pub fn forward(&self, input: &Tensor) -> Computed<Tensor> {
-        // One plain matrix: candle multiplies a batch of transposed views with a shared weight wrongly.
+        self.apply(input, false)
+    }
+
+    /// Computes the positive part of `input · weight + bias` over the last axis.
+    ///
+    /// # Errors
+    /// The last axis has another length.
+    pub fn forward_relu(&self, input: &Tensor) -> Computed<Tensor> {
+        self.apply(input, true)
+    }
+
+    fn apply(&self, input: &Tensor, relu: bool) -> Computed<Tensor> {
+        // A convolution of one tap: candle multiplies a batch of transposed views with a shared weight wrongly.
+        if input.rank() == 3 {
+            return ops::convolve(input, &self.weight, &self.bias, 1, relu);
+        }
         let (inputs, outputs) = self.weight.dims2()?;
-        let rows = input.contiguous()?.reshape(((), inputs))?;
+        let rows = input.contiguous()?.reshape((1, (), inputs))?;
         let mut shape = input.dims().to_vec();
         if let Some(last) = shape.last_mut() {
             *last = outputs;
         }
-        rows.matmul(&self.weight)?.broadcast_add(&self.bias)?.reshape(shape)
+        ops::convolve(&rows, &self.weight, &self.bias, 1, relu)?.reshape(shape)
     }
 }
 
@@ -152,12 +178,7 @@ impl Conv1d {
     ///
     /// # Errors
     /// A variable is missing or has another shape.
-    pub fn build(
-        builder: &mut Builder<'_>,
-        name: &str,
-        channels: [usize; 2],
-        taps: usize,
-    ) -> Result<Self, ModelError> {
+    pub fn build(builder: &mut Builder<'_>, name: &str, channels: [usize; 2], taps: usize) -> Result<Self, ModelError> {
         let [inputs, outputs] = channels;
         let fans = [taps * inputs, taps * outputs];
         let Linear { weight, bias } = Linear::build_with(builder, name, [taps * inputs, outputs], fans)?;
@@ -221,9 +242,7 @@ impl LayerNorm {
     /// # Errors
     /// The last axis has another length.
     pub fn forward(&self, input: &Tensor) -> Computed<Tensor> {
-        let centred = input.broadcast_sub(&input.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + Self::EPSILON)?.sqrt()?;
-        centred.broadcast_div(&deviation)?.broadcast_mul(&self.gamma)?.broadcast_add(&self.beta)
+        token_ops::layer_norm(input, &self.gamma, &self.beta, Self::EPSILON)
     }
 }
 

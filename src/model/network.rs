@@ -1,8 +1,8 @@
 //! The pair network: a target gene and one neighbour in, the target's tissue profile out.
 //!
 //! Both promoters go through one shared encoder, the neighbour's profile through the tissue encoder; with the aux
-//! numbers they make the feature vector that the head and the boosted trees read (methods.md 2.2). Invariant: a
-//! prediction depends on its own pair only, alone or in a batch the same to 1e-4.
+//! numbers they make the feature vector that the head and the boosted trees read (Brown, Dong, Truong, Communications
+//! Biology 2026). Invariant: a prediction depends on its own pair only, alone or in a batch the same to 1e-4.
 
 #[cfg(test)]
 mod tests;
@@ -300,11 +300,11 @@ impl PairNetwork {
             Tensor::cat(&[&pair.missing, &pair.cnn.encode(&known, pass)?], 0)?
         };
         let mut next = 0;
-        let row = |promoter: &Option<&Promoter>| {
+        let row = |promoter: Option<&Promoter>| {
             next += usize::from(promoter.is_some());
             if promoter.is_some() { next } else { 0 }
         };
-        let rows: Vec<usize> = promoters.iter().map(row).collect();
+        let rows: Vec<usize> = promoters.iter().copied().map(row).collect();
         Embeddings(Some(pool)).select(&rows)
     }
 
@@ -337,7 +337,7 @@ impl PairNetwork {
             };
             let (target, neighbour) = (rows(&batch.target_promoters)?, rows(&batch.neighbour_promoters)?);
             let cosine = layers::cosine_similarity(&target, &neighbour)?;
-            let dense = pair.dense.forward(&Tensor::cat(&[target, neighbour, cosine], 1)?)?.relu()?;
+            let dense = pair.dense.forward_relu(&Tensor::cat(&[target, neighbour, cosine], 1)?)?;
             parts.push(layers::dropout(&dense, self.settings.pair_dropout, pass)?);
         }
         if self.settings.use_aux {

@@ -1,7 +1,8 @@
 //! The promoter's encoder: a convolutional network over one-hot bases, shared by both promoters of a pair.
 //!
-//! Block: convolution, ReLU, batch normalisation, dropout, plus a 1×1 convolution of itself, max-pooling; the last block
-//! has neither the 1×1 convolution nor the pooling and is averaged over the length (methods.md 2.2).
+//! Block: convolution, positive part, batch normalisation, dropout, plus a 1×1 convolution of itself, max-pooling; the
+//! last block has neither the 1×1 convolution nor the pooling and is averaged over the length (Brown, Dong, Truong,
+//! Communications Biology 2026).
 
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};

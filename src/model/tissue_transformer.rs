@@ -111,25 +111,14 @@ impl TissueTransformer {
         let rate = self.settings.dropout;
         let mut tokens = self.embedding.forward(&profiles.unsqueeze(2)?)?.broadcast_add(&self.positions)?;
         for layer in &self.layers {
-            let mixed = layers::dropout(&self.attend(layer, &tokens)?, rate, pass)?;
+            let mixed = layers::attend(&layer.projection.forward(&tokens)?, self.settings.heads)?;
+            let mixed = layers::dropout(&layer.output.forward(&mixed)?, rate, pass)?;
             tokens = layer.attention_norm.forward(&(tokens + mixed)?)?;
-            let fed = layer.contract.forward(&layer.expand.forward(&tokens)?.relu()?)?;
+            let fed = layer.contract.forward(&layer.expand.forward_relu(&tokens)?)?;
             let fed = layers::dropout(&fed, rate, pass)?;
             tokens = layer.feed_forward_norm.forward(&(tokens + fed)?)?;
         }
         tokens.mean(1)
-    }
-
-    fn attend(&self, layer: &Layer, tokens: &Tensor) -> Computed<Tensor> {
-        let (batch, tissues, width) = tokens.dims3()?;
-        let heads = self.settings.heads;
-        let projected = layer.projection.forward(tokens)?.reshape((batch, tissues, 3, heads, width / heads))?;
-        let part = |index: usize| projected.narrow(2, index, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous();
-        let (queries, keys, values) = (part(0)?, part(1)?, part(2)?);
-        let scale = 1.0 / ((width / heads) as f64).sqrt();
-        let scores = (queries * scale)?.matmul(&keys.transpose(2, 3)?.contiguous()?)?;
-        let mixed = layers::softmax(&scores)?.matmul(&values)?.transpose(1, 2)?;
-        layer.output.forward(&mixed.contiguous()?.reshape((batch, tissues, width))?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fit loop of the pair network: seeded batches of adjacent genes, AdamW, early stopping on a validation set.
+//! The fit loop of the pair network: seeded batches of adjacent genes, `AdamW`, early stopping on a validation set.
 //!
 //! Invariant: data, settings and seed decide every bit of the weights on a CPU; no clock and no thread has a say.
 
@@ -32,9 +32,9 @@ pub struct FitSettings {
     pub patience: usize,
     /// How much lower the validation loss must be to count as improved.
     pub min_delta: f64,
-    /// Step size of AdamW.
+    /// Step size of `AdamW`.
     pub learning_rate: f64,
-    /// Decoupled weight decay of AdamW.
+    /// Decoupled weight decay of `AdamW`.
     pub weight_decay: f64,
     /// Greatest norm of one variable's gradient.
     pub clip_norm: f64,

@@ -98,7 +98,7 @@ pub(super) struct Convolution {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) kernel: usize,
-    /// Whether a ReLU follows.
+    /// Whether the positive part is taken behind it.
     pub(super) relu: bool,
 }
 
@@ -138,14 +138,17 @@ impl Convolution {
                 let windows = Operand::rows(padded, self.length, window, inputs);
                 multiply_add(out, windows, weight);
                 if self.relu {
-                    out.iter_mut().for_each(|value| *value = if *value > T::zero() { *value } else { T::zero() });
+                    // Written so that a value that is no number stays one.
+                    for value in out.iter_mut() {
+                        *value = if *value < T::zero() { T::zero() } else { *value };
+                    }
                 }
             },
         );
         out
     }
 
-    /// Computes the gradients from the output (for the ReLU's sign) and the output's gradient.
+    /// Computes the gradients from the output (for its sign) and the output's gradient.
     pub(super) fn backward<T: Real>(
         &self,
         input: &[T],
@@ -225,7 +228,8 @@ impl Convolution {
         let mut flipped = Vec::with_capacity(weight.len());
         for tap in (0..self.kernel).rev() {
             for output in 0..self.outputs {
-                flipped.extend((0..self.inputs).map(|input| weight[(tap * self.inputs + input) * self.outputs + output]));
+                flipped
+                    .extend((0..self.inputs).map(|input| weight[(tap * self.inputs + input) * self.outputs + output]));
             }
         }
         flipped
@@ -257,18 +261,25 @@ impl Mask {
     /// Applies the mask to the elements from `start`, a multiple of four, on.
     pub(super) fn apply<T: Real>(&self, start: usize, values: &mut [T]) {
         let scale = T::from_wide(self.scale);
-        for (block, values) in values.chunks_mut(4).enumerate() {
-            // SplitMix64 as a counter-based generator: four 16-bit draws a step.
+        let factor = |bits: u64| if bits & 0xffff < self.dropped { T::zero() } else { scale };
+        // SplitMix64 as a counter-based generator: four 16-bit draws a step.
+        let draw = |block: usize| {
             let counter = (start / 4 + block + 1) as u64;
-            let mut bits = self.seed.wrapping_add(counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            bits ^= bits >> 31;
-            for value in values {
-                *value = if bits & 0xffff < self.dropped { T::zero() } else { *value * scale };
-                bits >>= 16;
-            }
+            let bits = self.seed.wrapping_add(counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bits ^ (bits >> 31)
+        };
+        let (whole, rest) = values.as_chunks_mut::<4>();
+        let blocks = whole.len();
+        for (block, [first, second, third, fourth]) in whole.iter_mut().enumerate() {
+            let bits = draw(block);
+            *first *= factor(bits);
+            *second *= factor(bits >> 16);
+            *third *= factor(bits >> 32);
+            *fourth *= factor(bits >> 48);
         }
+        rest.iter_mut().enumerate().for_each(|(lane, value)| *value *= factor(draw(blocks) >> (16 * lane)));
     }
 }
 
@@ -401,18 +412,20 @@ impl Pooling {
         let size = self.length / self.window * self.channels;
         let mut out = vec![T::zero(); values.len()];
         let samples = out.par_chunks_mut(sample).zip(values.par_chunks(sample));
-        samples.zip(pooled.par_chunks(size).zip(gradient.par_chunks(size))).for_each(|((out, values), (pooled, signal))| {
-            let windows = out.chunks_exact_mut(span).zip(values.chunks_exact(span));
-            let outputs = pooled.chunks_exact(self.channels).zip(signal.chunks_exact(self.channels));
-            for ((out, values), (pooled, signal)) in windows.zip(outputs) {
-                for channel in 0..self.channels {
-                    let places = (channel..span).step_by(self.channels);
-                    if let Some(first) = places.into_iter().find(|place| values[*place] >= pooled[channel]) {
-                        out[first] = signal[channel];
+        samples.zip(pooled.par_chunks(size).zip(gradient.par_chunks(size))).for_each(
+            |((out, values), (pooled, signal))| {
+                let windows = out.chunks_exact_mut(span).zip(values.chunks_exact(span));
+                let outputs = pooled.chunks_exact(self.channels).zip(signal.chunks_exact(self.channels));
+                for ((out, values), (pooled, signal)) in windows.zip(outputs) {
+                    for channel in 0..self.channels {
+                        let places = (channel..span).step_by(self.channels);
+                        if let Some(first) = places.into_iter().find(|place| values[*place] >= pooled[channel]) {
+                            out[first] = signal[channel];
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
         out
     }
 }

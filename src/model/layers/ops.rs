@@ -22,18 +22,31 @@ macro_rules! with_float {
         }
     };
 }
+pub(super) use with_float;
 
-fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [T]> {
+/// Returns a contiguous tensor's elements.
+pub(super) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [T]> {
     let (start, end) = layout.contiguous_offsets().ok_or(Error::RequiresContiguous { op })?;
     Ok(&T::cpu_storage_as_slice(storage)?[start..end])
 }
 
-fn with_slice<T: WithDType, R>(tensor: &Tensor, op: &'static str, body: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+/// Runs a body over the elements of a contiguous tensor on the CPU.
+pub(super) fn with_slice<T: WithDType, R>(
+    tensor: &Tensor,
+    op: &'static str,
+    body: impl FnOnce(&[T]) -> Result<R>,
+) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => body(slice(storage, layout, op)?),
         _ => Err(Error::Msg(format!("{op} runs on the CPU only"))),
     }
+}
+
+/// Returns the element type of a storage.
+pub(super) fn float_of(storage: &CpuStorage) -> DType {
+    use candle_core::backend::BackendStorage as _;
+    storage.dtype()
 }
 
 impl CustomOp3 for Convolution {
@@ -52,7 +65,7 @@ impl CustomOp3 for Convolution {
     ) -> Result<(CpuStorage, Shape)> {
         let name = self.name();
         let shape = Shape::from((self.batch, self.length, self.outputs));
-        with_float!(WithDTypeOf::of(input), name, T => {
+        with_float!(float_of(input), name, T => {
             let out = self.forward::<T>(
                 slice(input, input_layout, name)?,
                 slice(weight, weight_layout, name)?,
@@ -83,16 +96,6 @@ impl CustomOp3 for Convolution {
                 })
             })
         }))
-    }
-}
-
-/// Reads the element type of a storage.
-struct WithDTypeOf;
-
-impl WithDTypeOf {
-    fn of(storage: &CpuStorage) -> DType {
-        use candle_core::backend::BackendStorage as _;
-        storage.dtype()
     }
 }
 
@@ -150,7 +153,7 @@ impl CustomOp3 for Normalisation {
         beta_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let name = self.name();
-        with_float!(WithDTypeOf::of(input), name, T => {
+        with_float!(float_of(input), name, T => {
             let (mean, inverse) = self.moments::<T>();
             let gamma = slice::<T>(gamma, gamma_layout, name)?;
             let scale: Vec<T> = gamma.iter().zip(&inverse).map(|(gamma, inverse)| gamma * inverse).collect();
@@ -249,7 +252,7 @@ impl CustomOp1 for Pooling {
     fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let name = self.name();
         let shape = Shape::from((layout.dims()[0], self.length / self.window, self.channels));
-        with_float!(WithDTypeOf::of(input), name, T => {
+        with_float!(float_of(input), name, T => {
             Ok((T::to_cpu_storage_owned(self.forward::<T>(slice(input, layout, name)?)), shape))
         })
     }

@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 use rand::{RngExt, SeedableRng};
 
 use super::kernels::Convolution;
+use super::token_kernels::Attention;
 use super::*;
 
 /// Returns a variable of uniform numbers from −1 to 1.
@@ -87,15 +88,14 @@ fn convolution_has_right_gradients() {
         let run = || ops::convolve(&input, &weight, &bias, taps, relu).unwrap();
         assert_gradients(&[("input", &input), ("weight", &weight), ("bias", &bias)], run);
         let op = Convolution { batch, length, inputs, outputs, kernel: taps, relu };
-        assert_same(&[&input, &weight, &bias], run, || {
-            ops::convolve_portable(&input, &weight, &bias, op).unwrap()
-        });
+        assert_same(&[&input, &weight, &bias], run, || ops::convolve_portable(&input, &weight, &bias, op).unwrap());
     }
 }
 
 #[test]
 fn residual_convolution_takes_in_an_affine_map() {
-    let layer = Conv1d { weight: noise(1, &[3, 3]).as_tensor().clone(), bias: noise(2, &[3]).as_tensor().clone(), taps: 1 };
+    let layer =
+        Conv1d { weight: noise(1, &[3, 3]).as_tensor().clone(), bias: noise(2, &[3]).as_tensor().clone(), taps: 1 };
     let (input, scale, shift) = (noise(3, &[2, 4, 3]), noise(4, &[3]), noise(5, &[3]));
     let mapped = input.broadcast_mul(&scale).unwrap().broadcast_add(&shift).unwrap();
     let expected = (layer.forward(&mapped).unwrap() + &mapped).unwrap();
@@ -170,6 +170,31 @@ fn dense_layer_norm_and_pooling_have_right_gradients() {
 }
 
 #[test]
+fn attention_and_layer_norm_have_right_gradients() {
+    for (batch, tokens, width, heads) in [(2, 3, 4, 2), (3, 7, 24, 3), (1, 9, 7, 1)] {
+        let input = noise(1, &[batch, tokens, 3 * width]);
+        assert_gradients(&[("input", &input)], || attend(&input, heads).unwrap());
+        let op = Attention { tokens, width, heads };
+        assert_same(&[&input], || attend(&input, heads).unwrap(), || token_ops::attend_portable(&input, op).unwrap());
+    }
+    let (input, gamma, beta) = (noise(1, &[3, 100, 4]), noise(2, &[4]), noise(3, &[4]));
+    assert_same(
+        &[&input, &gamma, &beta],
+        || token_ops::layer_norm(&input, &gamma, &beta, 1e-6).unwrap(),
+        || token_ops::layer_norm_portable(&input, &gamma, &beta, 1e-6).unwrap(),
+    );
+}
+
+#[test]
+fn attention_by_hand() {
+    // One head of width 1: queries 0 and ln 3, keys 0 and 1, values 8 and 4.
+    let input = tensor(&[0.0, 0.0, 8.0, 3f64.ln(), 1.0, 4.0], &[1, 2, 3]);
+    // The first token looks at both alike; the second gives 1/4 and 3/4.
+    assert_close(&attend(&input, 1).unwrap(), &tensor(&[6.0, 5.0], &[1, 2, 1]), 1e-12);
+    assert!(attend(&input, 2).is_err());
+}
+
+#[test]
 fn hand_computed_values() {
     let norm = LayerNorm { gamma: tensor(&[2.0, 2.0], &[2]), beta: tensor(&[1.0, 1.0], &[2]) };
     let high = 2.0 / 1.000_001f64.sqrt();
@@ -186,6 +211,8 @@ fn hand_computed_values() {
     assert_close(&cosine.unwrap(), &tensor(&[0.96, 0.0], &[2, 1]), 1e-6);
 }
 
+type Layer<'a> = Box<dyn Fn(&Tensor) -> Computed<Tensor> + 'a>;
+
 #[test]
 fn strided_inputs_give_what_contiguous_ones_give() {
     let wide = noise(1, &[3, 8, 6]);
@@ -193,9 +220,9 @@ fn strided_inputs_give_what_contiguous_ones_give() {
     let whole = strided.contiguous().unwrap();
     let dense = Linear { weight: noise(2, &[8, 5]).as_tensor().clone(), bias: noise(3, &[5]).as_tensor().clone() };
     let norm = LayerNorm { gamma: noise(4, &[8]).as_tensor().clone(), beta: noise(5, &[8]).as_tensor().clone() };
-    let conv = Conv1d { weight: noise(6, &[24, 5]).as_tensor().clone(), bias: noise(7, &[5]).as_tensor().clone(), taps: 3 };
-    type Layer<'a> = Box<dyn Fn(&Tensor) -> Computed<Tensor> + 'a>;
-    let layers: [(&str, Layer<'_>); 8] = [
+    let conv =
+        Conv1d { weight: noise(6, &[24, 5]).as_tensor().clone(), bias: noise(7, &[5]).as_tensor().clone(), taps: 3 };
+    let layers: [(&str, Layer<'_>); 9] = [
         ("dense", Box::new(|x| dense.forward(x))),
         ("layer norm", Box::new(|x| norm.forward(x))),
         ("convolution", Box::new(|x| conv.forward_relu(x))),
@@ -203,6 +230,7 @@ fn strided_inputs_give_what_contiguous_ones_give() {
         ("average pool", Box::new(average_pool)),
         ("softmax", Box::new(softmax)),
         ("batch norm", Box::new(|x| Ok(ops::normalise(x, &norm.gamma, &norm.beta, 1e-3, None)?.out))),
+        ("attention", Box::new(|x| attend(&x.narrow(2, 0, 6)?, 2))),
         ("dropout", Box::new(|x| ops::drop_by(x, Some(Mask::new(1, 0.5))))),
     ];
     for (name, layer) in layers {

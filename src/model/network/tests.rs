@@ -9,7 +9,8 @@ use crate::training::init::seeded;
 
 fn small() -> NetworkSettings {
     let mut settings = NetworkSettings::compact(6, 40);
-    settings.promoter = PromoterSettings { length: 40, channels: vec![6, 7], kernels: vec![4, 3], pool: 3, dropout: 0.3 };
+    settings.promoter =
+        PromoterSettings { length: 40, channels: vec![6, 7], kernels: vec![4, 3], pool: 3, dropout: 0.3 };
     settings.tissue = TissueSettings { width: 8, layers: 2, heads: 2, feed_forward: 10, dropout: 0.1 };
     settings.pair_width = 9;
     settings
@@ -157,7 +158,9 @@ fn a_file_brings_the_network_back_and_refuses_another() {
         assert!((a - b).abs() < 0.01, "{a} in half precision, {b} in single");
     }
     let refused = |settings: &NetworkSettings, what: &str| match read(settings, &bytes) {
-        Err(ModelError::Tensor { name, reason }) => assert!(format!("{name} {reason}").contains(what), "{name} {reason}"),
+        Err(ModelError::Tensor { name, reason }) => {
+            assert!(format!("{name} {reason}").contains(what), "{name} {reason}");
+        }
         other => panic!("{what}: {other:?}"),
     };
     refused(&NetworkSettings { use_aux: false, ..small() }, "head.weight has the shape");
@@ -169,15 +172,22 @@ fn a_file_brings_the_network_back_and_refuses_another() {
 }
 
 #[test]
+fn threads_can_share_a_network() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let network = network(&small(), DType::F32).frozen().unwrap();
+    let embeddings = network.encode_promoters(&[None], &mut Pass::Infer).unwrap();
+    shared(&(network, embeddings));
+}
+
+#[test]
 fn a_batch_of_uneven_parts_is_refused() {
     let network = network(&small(), DType::F32);
     let embeddings = network.encode_promoters(&[None], &mut Pass::Infer).unwrap();
-    for spoil in [|batch: &mut PairBatch| batch.aux.clear(), |batch: &mut PairBatch| batch.neighbour_profiles.truncate(5)] {
+    for spoil in
+        [|batch: &mut PairBatch| batch.aux.clear(), |batch: &mut PairBatch| batch.neighbour_profiles.truncate(5)]
+    {
         let mut batch = batch(6);
         spoil(&mut batch);
-        assert!(matches!(
-            network.features(&embeddings, &batch, &mut Pass::Infer),
-            Err(ModelError::Tensor { .. })
-        ));
+        assert!(matches!(network.features(&embeddings, &batch, &mut Pass::Infer), Err(ModelError::Tensor { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! AdamW with a bound on the norm of every variable's gradient.
+//! `AdamW` with a bound on the norm of every variable's gradient.
 
 use std::collections::BTreeMap;
 
