@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod promoter_cnn;
 pub mod registry;
 pub mod ridge;
+pub mod served;
 pub mod tissue_transformer;
 
 use serde::{Deserialize, Serialize};
