@@ -1,1 +1,211 @@
-//! Settings of the server, the store and the models, from flags and the environment.
+//! The service's configuration: sections of flags, each also read from the environment, checked before anything starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::http::state::{HttpLimits, Operator};
+use crate::inference::Limits;
+
+/// Everything that `serve` is told.
+#[derive(Debug, Clone, Args)]
+pub struct ServeConfig {
+    #[command(flatten)]
+    /// Where the service listens and how it stops.
+    pub server: ServerConfig,
+    #[command(flatten)]
+    /// What it reads.
+    pub store: StoreConfig,
+    #[command(flatten)]
+    /// What a request may ask for.
+    pub limits: LimitsConfig,
+    #[command(flatten)]
+    /// What the engines take on.
+    pub inference: InferenceConfig,
+}
+
+/// Where the service listens, who runs it, how it stops.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerConfig {
+    /// Address and port to listen on
+    #[arg(long, env = "TISSUECAST_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
+    pub listen: SocketAddr,
+    /// Seconds that open requests are given after a signal to stop
+    #[arg(long, env = "TISSUECAST_DRAIN_SECONDS", default_value_t = 30, value_name = "SECONDS")]
+    pub drain_seconds: u64,
+    /// The organisation that runs the service, for /service-info
+    #[arg(long, env = "TISSUECAST_ORGANIZATION", default_value = "Tissuecast (self-hosted)", value_name = "NAME")]
+    pub organization: String,
+    /// The organisation's address on the web, for /service-info
+    #[arg(long, env = "TISSUECAST_ORGANIZATION_URL", default_value = "http://localhost/", value_name = "URL")]
+    pub organization_url: String,
+}
+
+/// Where datasets and models are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+pub struct StoreConfig {
+    /// The database with the datasets: postgres://… or sqlite://FILE
+    #[arg(long, env = "TISSUECAST_DATABASE_URL", default_value = "sqlite://tissuecast.db", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+    /// The folder with the models
+    #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models", value_name = "DIR")]
+    pub models_dir: PathBuf,
+    /// The dataset that is used where a request names none; the only one where one is loaded
+    #[arg(long, env = "TISSUECAST_DEFAULT_DATASET", value_name = "NAME")]
+    pub default_dataset: Option<String>,
+    /// The model that is used where a request names none; the first that fits the dataset otherwise
+    #[arg(long, env = "TISSUECAST_DEFAULT_MODEL", value_name = "NAME")]
+    pub default_model: Option<String>,
+    /// Seconds between two looks for a changed dataset
+    #[arg(long, env = "TISSUECAST_POLL_SECONDS", default_value_t = 10, value_name = "SECONDS")]
+    pub poll_seconds: u64,
+}
+
+/// What a request may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitsConfig {
+    /// MiB of a request's body
+    #[arg(long, env = "TISSUECAST_MAX_BODY_MIB", default_value_t = 32, value_name = "MIB")]
+    pub max_body_mib: usize,
+    /// Genes of one POST /v1/profiles
+    #[arg(long, env = "TISSUECAST_MAX_BATCH_GENES", default_value_t = 1_000, value_name = "N")]
+    pub max_batch_genes: usize,
+    /// Bases of a posted promoter
+    #[arg(long, env = "TISSUECAST_MAX_PROMOTER_BASES", default_value_t = 20_000, value_name = "N")]
+    pub max_promoter_bases: usize,
+    /// Requests at work at one time; more are refused with 503
+    #[arg(long, env = "TISSUECAST_MAX_IN_FLIGHT", default_value_t = 1_024, value_name = "N")]
+    pub max_in_flight: usize,
+    /// Seconds that one request may take
+    #[arg(long, env = "TISSUECAST_REQUEST_TIMEOUT_SECONDS", default_value_t = 60, value_name = "SECONDS")]
+    pub request_timeout_seconds: u64,
+    /// MiB of written answers that are kept in memory
+    #[arg(long, env = "TISSUECAST_CACHE_MIB", default_value_t = 64, value_name = "MIB")]
+    pub cache_mib: usize,
+}
+
+/// What the engines take on.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Inference")]
+pub struct InferenceConfig {
+    /// Genes that may wait for a model; a request that does not fit is refused with 503
+    #[arg(long, env = "TISSUECAST_QUEUE_GENES", default_value_t = 4_096, value_name = "N")]
+    pub queue_genes: usize,
+    /// Genes that a model works on at one time
+    #[arg(long, env = "TISSUECAST_BATCH_GENES", default_value_t = 256, value_name = "N")]
+    pub batch_genes: usize,
+}
+
+/// A configuration that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A number is outside of what makes sense.
+    #[error("{flag} is {value}: it has to be from {least} to {most}")]
+    Range {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        value: u64,
+        /// The least that works.
+        least: u64,
+        /// The most that works.
+        most: u64,
+    },
+    /// The database's address has a scheme that is not supported.
+    #[error("--database-url starts with neither postgres:// nor sqlite://")]
+    DatabaseUrl,
+}
+
+impl ServeConfig {
+    /// Checks every section.
+    ///
+    /// # Errors
+    /// A value cannot work; the error names its flag.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let url = &self.store.database_url;
+        if !["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(ConfigError::DatabaseUrl);
+        }
+        let limits = &self.limits;
+        let checks: [(&'static str, u64, u64, u64); 10] = [
+            ("--drain-seconds", self.server.drain_seconds, 0, 3_600),
+            ("--poll-seconds", self.store.poll_seconds, 1, 86_400),
+            ("--max-body-mib", limits.max_body_mib as u64, 1, 1_024),
+            ("--max-batch-genes", limits.max_batch_genes as u64, 1, 100_000),
+            ("--max-promoter-bases", limits.max_promoter_bases as u64, 1, 10_000_000),
+            ("--max-in-flight", limits.max_in_flight as u64, 1, 1_000_000),
+            ("--request-timeout-seconds", limits.request_timeout_seconds, 1, 86_400),
+            ("--cache-mib", limits.cache_mib as u64, 0, 65_536),
+            ("--queue-genes", self.inference.queue_genes as u64, 1, 10_000_000),
+            ("--batch-genes", self.inference.batch_genes as u64, 1, 100_000),
+        ];
+        for (flag, value, least, most) in checks {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::Range { flag, value, least, most });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the limits of requests.
+    #[must_use]
+    pub fn http_limits(&self) -> HttpLimits {
+        let limits = &self.limits;
+        HttpLimits {
+            body_bytes: limits.max_body_mib << 20,
+            batch_genes: limits.max_batch_genes,
+            promoter_bases: limits.max_promoter_bases,
+            in_flight: limits.max_in_flight,
+            timeout: Duration::from_secs(limits.request_timeout_seconds),
+            cache_bytes: limits.cache_mib << 20,
+        }
+    }
+
+    /// Returns the limits of an engine.
+    #[must_use]
+    pub fn engine_limits(&self) -> Limits {
+        Limits { queue_rows: self.inference.queue_genes, batch_rows: self.inference.batch_genes }
+    }
+
+    /// Returns who runs the service.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator { name: self.server.organization.clone(), url: self.server.organization_url.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        config: ServeConfig,
+    }
+
+    fn parse(flags: &[&str]) -> ServeConfig {
+        Line::parse_from(std::iter::once("serve").chain(flags.iter().copied())).config
+    }
+
+    #[test]
+    fn the_defaults_work_and_listen_on_this_machine_only() {
+        let config = parse(&[]);
+        assert_eq!(config.validate(), Ok(()));
+        assert!(config.server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        assert_eq!(parse(&["--database-url", "mysql://x"]).validate(), Err(ConfigError::DatabaseUrl));
+        let error = parse(&["--batch-genes", "0"]).validate().unwrap_err();
+        assert!(error.to_string().starts_with("--batch-genes is 0"), "{error}");
+    }
+}

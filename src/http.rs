@@ -1,1 +1,121 @@
-//! The HTTP API.
+//! The whole API on one page: its routes, its layers, its OpenAPI document.
+//!
+//! Handlers answer from the snapshot of [`state`] and never wait for a database; errors leave by
+//! [`problem::Problem`] alone. Imports every layer below but names neither sqlx nor candle.
+
+pub mod answer;
+pub(crate) mod complete;
+pub mod extract;
+pub mod genes;
+pub mod lookup;
+pub(crate) mod middleware;
+pub mod models;
+pub mod negotiate;
+pub mod problem;
+pub mod profiles;
+pub(crate) mod rendered;
+pub mod state;
+pub mod status;
+pub mod submission;
+pub(crate) mod table;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use problem::{Kind, Problem};
+use state::AppState;
+
+/// The base of the OpenAPI document; paths and schemas come from the handlers.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Tissuecast",
+        description = "Tissue expression profiles of genes: measured where they are measured, imputed where they are \
+                       missing, each imputed value with an interval and the model that made it.\n\nErrors are RFC 9457 \
+                       problem details; every `type` is one of `/problems/…`, named in the responses below. On top of \
+                       those, every route may answer `/problems/overloaded` and `/problems/unavailable` (503, with \
+                       `Retry-After`), `/problems/timeout` (504), `/problems/internal` (500), \
+                       `/problems/no-such-route` (404) and `/problems/method-not-allowed` (405). Every answer carries \
+                       `x-request-id` and `server-timing`; answers that a model has a part in carry \
+                       `x-tissuecast-model-digest`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "profiles", description = "Tissue profiles of genes"),
+        (name = "genes", description = "Genes of the datasets"),
+        (name = "datasets", description = "Reference datasets and their tissues"),
+        (name = "models", description = "Models and their cards"),
+        (name = "status", description = "The service itself"),
+    )
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(profiles::get_profile))
+        .routes(routes!(profiles::post_profiles))
+        .routes(routes!(genes::list_genes))
+        .routes(routes!(genes::get_gene))
+        .routes(routes!(models::list_datasets))
+        .routes(routes!(models::list_tissues))
+        .routes(routes!(models::list_models))
+        .routes(routes!(models::get_model))
+        .routes(routes!(status::service_info))
+        .routes(routes!(status::livez))
+        .routes(routes!(status::readyz))
+        .routes(routes!(status::openapi_yaml))
+        .routes(routes!(status::docs))
+}
+
+/// Returns the OpenAPI document, made from the handlers.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Returns the OpenAPI document as the text of `openapi.yaml`.
+#[must_use]
+pub fn openapi_yaml() -> String {
+    // The document is made of strings, numbers and maps by string: YAML can write each of them.
+    openapi().to_yaml().unwrap_or_default()
+}
+
+/// Builds the service: the API and the pages behind the layers that every request passes.
+pub fn router(state: Arc<AppState>) -> axum::Router {
+    let limits = state.limits.clone();
+    let ids = Arc::new(middleware::RequestIds::new());
+    let gate = Arc::new(Semaphore::new(limits.in_flight));
+    let (api, _) = routes().split_for_parts();
+    // The last layer added is the outermost one.
+    api.merge(crate::web::pages::routes())
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(RequestBodyLimitLayer::new(limits.body_bytes))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.timeout))
+        .layer(from_fn_with_state(gate, middleware::shed))
+        .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1024)))
+        .layer(CatchPanicLayer::custom(middleware::panicked))
+        .layer(from_fn_with_state(ids, middleware::envelope))
+        .with_state(state)
+}
+
+async fn no_such_route() -> Problem {
+    Problem::new(Kind::NoSuchRoute, "there is no such route: GET /docs lists them")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(Kind::MethodNotAllowed, "the route has no such method: the allow header lists those it has")
+}

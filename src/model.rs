@@ -17,6 +17,7 @@ pub mod network;
 pub mod promoter_cnn;
 pub mod registry;
 pub mod ridge;
+pub mod served;
 pub mod tissue_transformer;
 
 use serde::{Deserialize, Serialize};

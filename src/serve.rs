@@ -1,1 +1,261 @@
-//! The composition root: store, reference, models, engines, router, listener, shutdown.
+//! The composition root: references and models → engines → snapshot → router → listener, and how it all stops.
+//!
+//! The database is wired at one place: whoever keeps it hands over a [`Loaded`], sends an [`Event`] for every change,
+//! and listens to the other end of [`Loaded::saver`]. Nothing below this module knows that there is one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::ServeConfig;
+use crate::genome::GeneId;
+use crate::http;
+use crate::http::state::{AppState, Completion, LoadedDataset, Saver, Snapshot};
+use crate::inference::{Engine, Limits};
+use crate::model::served::{ImputedProfile, ServedModel};
+use crate::reference::Reference;
+
+/// How often a swapped-out snapshot is looked at until its last request has gone.
+const RETIRE_LOOK: Duration = Duration::from_millis(100);
+
+/// What the service is built from.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The datasets.
+    pub references: Vec<Arc<Reference>>,
+    /// The models; the order is that of preference where no default model is named.
+    pub models: Vec<Arc<ServedModel>>,
+    /// Profiles that were imputed before, as JSON, by dataset version and model digest.
+    pub imputed: BTreeMap<(String, String), Vec<(GeneId, String)>>,
+    /// Where newly imputed profiles go to be saved.
+    pub saver: Option<Saver>,
+}
+
+/// What happens while the service runs.
+#[derive(Debug)]
+pub enum Event {
+    /// Datasets or models changed: here is all that is to be served from now on.
+    Changed(Loaded),
+    /// The database was asked whether it lives: it answered, or not.
+    Store {
+        /// Whether it answered.
+        answers: bool,
+    },
+}
+
+/// Puts every model to work on every dataset that it fits; engines of the previous snapshot go on where neither the
+/// dataset nor the model changed.
+///
+/// # Errors
+/// The system gives no thread for an engine.
+pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
+    let Loaded { references, models, imputed, saver } = loaded;
+    let mut datasets = Vec::with_capacity(references.len());
+    for reference in references {
+        let mut completions = Vec::new();
+        let mut unfit = BTreeMap::new();
+        for model in &models {
+            let engine = match running(previous, &reference, model) {
+                Some(engine) => Ok(engine),
+                None => start(&reference, model, config.engine_limits())?,
+            };
+            match engine {
+                Ok(engine) => {
+                    let key = (reference.dataset().version.clone(), model.digest.clone());
+                    let saved = saved(&reference, imputed.get(&key).map_or(&[], Vec::as_slice));
+                    completions.push(Completion::new(Arc::clone(model), engine, &reference, saved, saver.clone()));
+                }
+                Err(why) => {
+                    tracing::warn!(model = model.card.name, dataset = reference.dataset().name, why, "model does not fit");
+                    unfit.insert(model.card.name.clone(), why);
+                }
+            }
+        }
+        datasets.push(LoadedDataset::new(reference, completions, unfit, config.store.default_model.as_deref()));
+    }
+    let default_dataset = config.store.default_dataset.as_deref();
+    Ok(Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes))
+}
+
+/// Starts an engine; the inner error says why the model does not fit the dataset.
+fn start(
+    reference: &Arc<Reference>,
+    model: &Arc<ServedModel>,
+    limits: Limits,
+) -> anyhow::Result<Result<Arc<Engine>, String>> {
+    match model.reference_for(reference) {
+        Ok(own) => {
+            let engine = Engine::start(&model.card.name, Arc::clone(&model.model), own, limits);
+            Ok(Ok(Arc::new(engine.context("the system gave no thread for a model")?)))
+        }
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+/// The engine that already runs this model on this dataset.
+fn running(previous: Option<&Snapshot>, reference: &Reference, model: &ServedModel) -> Option<Arc<Engine>> {
+    let dataset = previous?.datasets.get(&reference.dataset().name)?;
+    let same = dataset.reference.dataset().version == reference.dataset().version;
+    let one = dataset.completions.get(&model.card.name).filter(|one| same && one.model.digest == model.digest)?;
+    one.engine.is_ready().then(|| Arc::clone(&one.engine))
+}
+
+/// Reads saved profiles; one that cannot be read is imputed again.
+fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<GeneId, Arc<ImputedProfile>> {
+    let read = |(gene, json): &(GeneId, String)| {
+        let profile: ImputedProfile = serde_json::from_str(json).ok()?;
+        let fits = profile.tissues.len() == reference.tissues().len();
+        fits.then(|| (gene.clone(), Arc::new(profile)))
+    };
+    profiles.iter().filter_map(read).collect()
+}
+
+/// Runs the service until it is told to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+/// The configuration cannot work, the address is taken, or the service was stopped before its requests had ended.
+pub async fn run(config: ServeConfig, loaded: Loaded, events: mpsc::Receiver<Event>) -> anyhow::Result<()> {
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let mut signals = Signals::new()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let service = serve_on(listener, config, loaded, events, async {
+        // A sender that is gone would mean that the task below has ended: stop then, too.
+        let _ = stopped.await;
+    });
+    tokio::pin!(service);
+    tokio::select! {
+        ended = &mut service => return ended,
+        () = signals.next() => {}
+    }
+    tracing::info!("asked to stop: open requests are answered, new ones are not taken");
+    let _ = stop.send(());
+    tokio::select! {
+        ended = &mut service => ended,
+        () = signals.next() => anyhow::bail!("stopped by a second signal before all requests had ended"),
+    }
+}
+
+/// Runs the service on a listener until `stop` ends; then drains within the configured deadline.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve_on(
+    listener: TcpListener,
+    config: ServeConfig,
+    loaded: Loaded,
+    events: mpsc::Receiver<Event>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    config.validate()?;
+    let first = snapshot(&config, loaded, None)?;
+    let state = Arc::new(AppState::new(first, config.http_limits(), config.operator()));
+    let router = http::router(Arc::clone(&state));
+    let deadline = Duration::from_secs(config.server.drain_seconds);
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    let updates = tokio::spawn(update(Arc::clone(&state), config, events));
+    let (draining, drain_started) = oneshot::channel::<Instant>();
+    let marked = Arc::clone(&state);
+    let listener = listener.tap_io(|stream| {
+        // Small answers must not wait for the acknowledgement of the one before; not every stream can be told.
+        let _ = stream.set_nodelay(true);
+    });
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stop.await;
+        marked.drain();
+        let _ = draining.send(Instant::now());
+    });
+    let deadline = async {
+        let from = drain_started.await.unwrap_or_else(|_| Instant::now());
+        tokio::time::sleep_until(from + deadline).await;
+        from + deadline
+    };
+    let served = tokio::select! {
+        served = server => served.context("the listener failed"),
+        _ = deadline => Err(anyhow::anyhow!("open requests did not end within the deadline")),
+    };
+    updates.abort();
+    let ended = close(&state.snapshot(), Instant::now() + Duration::from_secs(5)).await;
+    served.and(ended)
+}
+
+/// Applies what happens while the service runs.
+async fn update(state: Arc<AppState>, config: ServeConfig, mut events: mpsc::Receiver<Event>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Store { answers } => state.note_store(answers),
+            Event::Changed(loaded) => {
+                let current = state.snapshot();
+                let config = config.clone();
+                // Building walks all genes and starts threads: not for the threads that answer requests.
+                let built = tokio::task::spawn_blocking(move || snapshot(&config, loaded, Some(&current))).await;
+                match built {
+                    Ok(Ok(fresh)) => {
+                        let old = state.replace(fresh);
+                        tracing::info!("datasets or models changed: now served");
+                        tokio::spawn(retire(old, Arc::clone(&state)));
+                    }
+                    Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "a change could not be served"),
+                    Err(error) => tracing::error!(%error, "a change could not be served"),
+                }
+            }
+        }
+    }
+}
+
+/// Closes the engines that nobody uses any more, once the last request of the old snapshot has gone.
+async fn retire(old: Arc<Snapshot>, state: Arc<AppState>) {
+    while Arc::strong_count(&old) > 1 {
+        tokio::time::sleep(RETIRE_LOOK).await;
+    }
+    let current = state.snapshot();
+    let kept: Vec<&Arc<Engine>> = current.engines().map(|(_, _, engine)| engine).collect();
+    let gone = old.engines().map(|(_, _, engine)| engine).filter(|one| !kept.iter().any(|kept| Arc::ptr_eq(one, kept)));
+    for engine in gone.cloned() {
+        let closed = tokio::task::spawn_blocking(move || engine.close());
+        let _ = closed.await;
+    }
+}
+
+/// Closes every engine of the snapshot.
+async fn close(snapshot: &Snapshot, deadline: Instant) -> anyhow::Result<()> {
+    for (dataset, model, engine) in snapshot.engines() {
+        let engine = Arc::clone(engine);
+        let closed = timeout_at(deadline, tokio::task::spawn_blocking(move || engine.close())).await;
+        closed.with_context(|| format!("model {model} on {dataset} did not end its work in time"))??;
+    }
+    Ok(())
+}
+
+/// The signals that ask the service to stop.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .context("cannot listen to SIGTERM")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

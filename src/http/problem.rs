@@ -1,0 +1,265 @@
+//! Errors as RFC 9457 problem details: the one place where an error becomes an answer.
+//!
+//! Every error of every layer ends here; the `type` of each kind is stable and listed in the OpenAPI document. The
+//! detail of a 5xx is fixed text: what went wrong inside is logged with the request's id and never sent.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::inference::EngineError;
+
+/// The media type of a problem.
+pub(crate) const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The kinds of problems: the stable last part of their `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// No gene of the dataset has this identifier or symbol.
+    UnknownGene,
+    /// Several genes have this symbol.
+    AmbiguousGene,
+    /// No dataset of this name is loaded.
+    UnknownDataset,
+    /// No model of this name is loaded.
+    UnknownModel,
+    /// The model cannot read this dataset.
+    ModelDoesNotFit,
+    /// Several datasets are loaded, none is the default and the request names none.
+    NoDefaultDataset,
+    /// A query parameter is unknown or has a value that cannot be.
+    InvalidParameter,
+    /// An item of the body is wrong.
+    InvalidItem,
+    /// The body is not JSON of the documented shape.
+    MalformedBody,
+    /// The body's media type is not `application/json`.
+    UnsupportedMediaType,
+    /// None of the formats that the client accepts is offered.
+    NotAcceptable,
+    /// The body is longer than the limit.
+    BodyTooLarge,
+    /// There is no such route.
+    NoSuchRoute,
+    /// The route has no such method.
+    MethodNotAllowed,
+    /// The service has as much work as it takes.
+    Overloaded,
+    /// The service, or a part of it, does not answer at the moment.
+    Unavailable,
+    /// The request took longer than the limit.
+    Timeout,
+    /// Something failed inside.
+    Internal,
+}
+
+impl Kind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 18] = [
+        Self::UnknownGene,
+        Self::AmbiguousGene,
+        Self::UnknownDataset,
+        Self::UnknownModel,
+        Self::ModelDoesNotFit,
+        Self::NoDefaultDataset,
+        Self::InvalidParameter,
+        Self::InvalidItem,
+        Self::MalformedBody,
+        Self::UnsupportedMediaType,
+        Self::NotAcceptable,
+        Self::BodyTooLarge,
+        Self::NoSuchRoute,
+        Self::MethodNotAllowed,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Internal,
+    ];
+
+    /// Returns the `type`, the title and the status.
+    #[must_use]
+    pub const fn describe(self) -> (&'static str, &'static str, StatusCode) {
+        match self {
+            Self::UnknownGene => ("/problems/unknown-gene", "Unknown gene", StatusCode::NOT_FOUND),
+            Self::AmbiguousGene => ("/problems/ambiguous-gene", "Ambiguous gene symbol", StatusCode::CONFLICT),
+            Self::UnknownDataset => ("/problems/unknown-dataset", "Unknown dataset", StatusCode::NOT_FOUND),
+            Self::UnknownModel => ("/problems/unknown-model", "Unknown model", StatusCode::NOT_FOUND),
+            Self::ModelDoesNotFit => {
+                ("/problems/model-does-not-fit", "Model does not fit the dataset", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::NoDefaultDataset => {
+                ("/problems/no-default-dataset", "No default dataset", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::InvalidParameter => {
+                ("/problems/invalid-parameter", "Invalid parameter", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::InvalidItem => ("/problems/invalid-item", "Invalid item", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::MalformedBody => ("/problems/malformed-body", "Malformed body", StatusCode::BAD_REQUEST),
+            Self::UnsupportedMediaType => {
+                ("/problems/unsupported-media-type", "Unsupported media type", StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            Self::NotAcceptable => ("/problems/not-acceptable", "Format not offered", StatusCode::NOT_ACCEPTABLE),
+            Self::BodyTooLarge => ("/problems/body-too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::NoSuchRoute => ("/problems/no-such-route", "No such route", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => {
+                ("/problems/method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Self::Overloaded => ("/problems/overloaded", "Overloaded", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Unavailable => ("/problems/unavailable", "Unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Timeout => ("/problems/timeout", "Timeout", StatusCode::GATEWAY_TIMEOUT),
+            Self::Internal => ("/problems/internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Returns the kind that stands for an error status which some layer gave without a problem.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NoSuchRoute,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => Self::Timeout,
+            status if status.is_client_error() => Self::MalformedBody,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// One wrong place of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Wrong {
+    /// Where: a parameter's name or a place of the body, such as `genes[3].promoter`.
+    pub pointer: String,
+    /// What is wrong with it and what to do.
+    pub detail: String,
+}
+
+/// An error as it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    errors: Vec<Wrong>,
+    candidates: Vec<String>,
+}
+
+/// RFC 9457 problem details.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDetails {
+    /// The stable identifier of the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/unknown-gene")]
+    pub kind: &'static str,
+    /// The kind in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What was wrong, where, and what to do.
+    pub detail: String,
+    /// The request, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Every wrong place where there are several or where one can be named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Wrong>,
+    /// Names that were perhaps meant, or that may be chosen from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
+}
+
+impl Problem {
+    /// Returns a problem of a kind with its detail.
+    #[must_use]
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), candidates: Vec::new() }
+    }
+
+    /// Returns a problem with one query parameter.
+    #[must_use]
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let wrong = Wrong { pointer: name.to_owned(), detail: detail.clone() };
+        Self { errors: vec![wrong], ..Self::new(Kind::InvalidParameter, detail) }
+    }
+
+    /// Adds names to choose from.
+    #[must_use]
+    pub fn with_candidates(mut self, candidates: Vec<String>) -> Self {
+        self.candidates = candidates;
+        self
+    }
+
+    /// Adds the wrong places.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<Wrong>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Returns the kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the names to choose from.
+    #[must_use]
+    pub fn candidates(&self) -> &[String] {
+        &self.candidates
+    }
+
+    /// Returns the problem as it is written, with the request's id where it is known.
+    #[must_use]
+    pub fn details(&self, request_id: Option<&str>) -> ProblemDetails {
+        let (kind, title, status) = self.kind.describe();
+        ProblemDetails {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            instance: request_id.map(|id| format!("urn:tissuecast:request:{id}")),
+            errors: self.errors.clone(),
+            candidates: self.candidates.clone(),
+        }
+    }
+
+    /// Returns the body.
+    pub(crate) fn body(&self, request_id: Option<&str>) -> Vec<u8> {
+        // Strings and numbers only: nothing in it can fail to be written.
+        serde_json::to_vec(&self.details(request_id)).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body(None)));
+        *response.status_mut() = self.kind.describe().2;
+        response.headers_mut().insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        if matches!(self.kind, Kind::Overloaded | Kind::Unavailable) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        // The outermost layer writes the body again with the request's id in it.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Overloaded => {
+                Self::new(Kind::Overloaded, "the model has as much work as its queue holds: send the request again later")
+            }
+            EngineError::Unavailable => Self::new(Kind::Unavailable, "the model is not running at the moment"),
+            EngineError::Panicked | EngineError::Count { .. } | EngineError::Failed(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a model failed");
+                Self::new(Kind::Internal, "the model failed on this request: tell the operator the request's id")
+            }
+        }
+    }
+}

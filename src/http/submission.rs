@@ -1,0 +1,227 @@
+//! Reading the body of `POST /v1/profiles`: every wrong item is named by its index and field.
+
+use std::str::FromStr as _;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::complete::{NewGene, Subject};
+use super::lookup;
+use super::problem::{Kind, Problem, Wrong};
+use super::state::{HttpLimits, LoadedDataset};
+use crate::genome::{Biotype, Chromosome, Locus, Position, Promoter, Strand};
+use crate::model::Target;
+
+/// After this many wrong items the rest is not listed.
+const MOST_ERRORS: usize = 20;
+const LONGEST_ID: usize = 200;
+const FIELDS: [&str; 7] = ["id", "chromosome", "tss", "strand", "biotype", "promoter", "observed"];
+
+/// The body of `POST /v1/profiles`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfilesBody {
+    /// The dataset's name; the default one where it is left out.
+    #[schema(example = "gtex_v4")]
+    pub dataset: Option<String>,
+    /// The model's name; the dataset's default one where it is left out.
+    pub model: Option<String>,
+    /// The genes: known ones as `{"gene": "DDX11"}`, new ones as `{"id", "chromosome", "tss", "strand", "biotype"?,
+    /// "promoter"?, "observed"?}`.
+    #[schema(value_type = Vec<PostedGene>)]
+    pub genes: Vec<Value>,
+}
+
+/// One gene of the body: `gene` alone for a known one, the other fields for a new one.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "documents the shape; the items are read field by field, to name what is wrong")]
+pub struct PostedGene {
+    /// A known gene, by identifier or symbol.
+    #[schema(example = "DDX11")]
+    gene: Option<String>,
+    /// The new gene's own name.
+    id: Option<String>,
+    /// Its chromosome.
+    #[schema(example = "chr12")]
+    chromosome: Option<String>,
+    /// Its transcription start site, from 1, on the dataset's assembly.
+    #[schema(example = 31_000_000)]
+    tss: Option<u32>,
+    /// `+` or `-`.
+    #[schema(example = "+")]
+    strand: Option<String>,
+    /// Its biotype.
+    #[schema(example = "lincRNA")]
+    biotype: Option<String>,
+    /// Its promoter on its own strand, of A, C, G, T, N, in the window that the model reads.
+    promoter: Option<String>,
+    /// What was measured, by tissue, in the dataset's unit.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>)]
+    observed: Option<Value>,
+}
+
+/// An item as it is answered.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A gene whose profile is asked for.
+    Subject(Subject),
+    /// A gene that the dataset does not have, or has several of: the text and the problem.
+    NotFound(String, Problem),
+}
+
+/// Reads the genes of a body.
+///
+/// # Errors
+/// There are none or too many, or items are wrong; a known gene that is not found is no error.
+pub(crate) fn items(dataset: &LoadedDataset, limits: &HttpLimits, genes: &[Value]) -> Result<Vec<Item>, Problem> {
+    let whole = |detail: String| {
+        let wrong = Wrong { pointer: "genes".to_owned(), detail: detail.clone() };
+        Problem::new(Kind::InvalidItem, detail).with_errors(vec![wrong])
+    };
+    if genes.is_empty() {
+        return Err(whole("'genes' is empty: send at least one gene".to_owned()));
+    }
+    if genes.len() > limits.batch_genes {
+        let (got, most) = (genes.len(), limits.batch_genes);
+        return Err(whole(format!("'genes' has {got} items, the limit is {most}: send them in several requests")));
+    }
+    let mut items = Vec::with_capacity(genes.len());
+    let mut errors = Vec::new();
+    for (index, value) in genes.iter().enumerate() {
+        match item(dataset, limits, index, value) {
+            Ok(item) => items.push(item),
+            Err(wrong) => errors.push(wrong),
+        }
+        if errors.len() == MOST_ERRORS {
+            break;
+        }
+    }
+    match errors.first() {
+        None => Ok(items),
+        Some(first) => {
+            let detail = format!("{}: {}", first.pointer, first.detail);
+            Err(Problem::new(Kind::InvalidItem, detail).with_errors(errors))
+        }
+    }
+}
+
+fn item(dataset: &LoadedDataset, limits: &HttpLimits, index: usize, value: &Value) -> Result<Item, Wrong> {
+    let Value::Object(map) = value else {
+        let detail = "is not an object: write {\"gene\": \"DDX11\"} or the fields of a new gene".to_owned();
+        return Err(Wrong { pointer: format!("genes[{index}]"), detail });
+    };
+    let fields = Fields { index, map };
+    let Some(text) = fields.text("gene")? else { return new_gene(dataset, limits, &fields) };
+    if let Some(other) = map.keys().find(|key| *key != "gene") {
+        return Err(fields.wrong(other, "stands beside 'gene': a known gene takes no other field"));
+    }
+    Ok(match lookup::gene(dataset, text) {
+        Ok(found) => Item::Subject(Subject::Known(found)),
+        Err(problem) => Item::NotFound(text.to_owned(), problem),
+    })
+}
+
+fn new_gene(dataset: &LoadedDataset, limits: &HttpLimits, fields: &Fields<'_>) -> Result<Item, Wrong> {
+    if let Some(unknown) = fields.map.keys().find(|key| !FIELDS.contains(&key.as_str())) {
+        return Err(fields.wrong(unknown, &format!("is no field of a gene: 'gene' alone, or {}", FIELDS.join(", "))));
+    }
+    let id = match fields.text("id")? {
+        None => format!("new_gene_{}", fields.index + 1),
+        Some(id) if id.trim().is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) => {
+            let rule = format!("is empty, longer than {LONGEST_ID} bytes or has control characters in it");
+            return Err(fields.wrong("id", &rule));
+        }
+        Some(id) => id.to_owned(),
+    };
+    let locus = locus(dataset, fields)?;
+    let biotype = fields.text("biotype")?.map(Biotype::new);
+    let promoter = fields.text("promoter")?.map(|bases| promoter(limits, fields, bases)).transpose()?;
+    let observed = observed(dataset, fields)?;
+    let target = Target { locus, biotype, promoter, gene: None };
+    Ok(Item::Subject(Subject::New(Box::new(NewGene { id, target, observed }))))
+}
+
+fn locus(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Locus, Wrong> {
+    let chromosome = fields.required("chromosome")?;
+    let chromosome = Chromosome::parse(chromosome).map_err(|error| fields.wrong("chromosome", &error.to_string()))?;
+    let position = match fields.map.get("tss") {
+        None | Some(Value::Null) => return Err(fields.wrong("tss", "is missing: a new gene needs it")),
+        Some(value) => value.as_u64().and_then(|base| u32::try_from(base).ok()).and_then(Position::new),
+    };
+    let tss = position.ok_or_else(|| fields.wrong("tss", "is not a whole number from 1 to 4294967295"))?;
+    let assembly = &dataset.reference.dataset().assembly;
+    if let Some(length) = assembly.length_of(&chromosome)
+        && tss.get() > length
+    {
+        let detail = format!("{tss} lies beyond the end of {chromosome}, which has {length} bases in {assembly}");
+        return Err(fields.wrong("tss", &detail));
+    }
+    let strand = Strand::parse(fields.required("strand")?).map_err(|error| fields.wrong("strand", &error.to_string()))?;
+    Ok(Locus { chromosome, start: tss, end: tss, strand, tss })
+}
+
+fn promoter(limits: &HttpLimits, fields: &Fields<'_>, bases: &str) -> Result<Promoter, Wrong> {
+    if bases.is_empty() {
+        return Err(fields.wrong("promoter", "is empty: leave the field out where no promoter is known"));
+    }
+    if bases.len() > limits.promoter_bases {
+        let (got, most) = (bases.len(), limits.promoter_bases);
+        return Err(fields.wrong("promoter", &format!("has {got} bases, the limit is {most}")));
+    }
+    Promoter::parse(bases.as_bytes()).map_err(|error| fields.wrong("promoter", &error.to_string()))
+}
+
+fn observed(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Vec<f32>, Wrong> {
+    let reference = &dataset.reference;
+    let mut values = vec![f32::NAN; reference.tissues().len()];
+    let map = match fields.map.get("observed") {
+        None | Some(Value::Null) => return Ok(values),
+        Some(Value::Object(map)) => map,
+        Some(_) => return Err(fields.wrong("observed", "is not an object of tissues and numbers")),
+    };
+    for (name, value) in map {
+        let shown: String = name.chars().take(80).collect();
+        let within = |detail: &str| fields.wrong(&format!("observed.{shown}"), detail);
+        let at = lookup::tissue(reference, name).map_err(|(detail, _)| within(&detail))?;
+        if values[at].is_finite() {
+            return Err(within("names a tissue that is given twice"));
+        }
+        values[at] = match value {
+            Value::Null => f32::NAN,
+            Value::Number(number) => {
+                // Read from the number's text, so that it is rounded once.
+                let number = f32::from_str(&number.to_string()).ok().filter(|x| x.is_finite() && *x >= 0.0);
+                number.ok_or_else(|| within("is not a number of at least 0"))?
+            }
+            _ => return Err(within("is not a number of at least 0, or null")),
+        };
+    }
+    Ok(values)
+}
+
+/// An item's fields, for errors that name them.
+struct Fields<'a> {
+    index: usize,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Fields<'a> {
+    fn wrong(&self, field: &str, detail: &str) -> Wrong {
+        let field: String = field.chars().take(120).collect();
+        Wrong { pointer: format!("genes[{}].{field}", self.index), detail: detail.to_owned() }
+    }
+
+    /// A field that holds text; null counts as left out.
+    fn text(&self, field: &str) -> Result<Option<&'a str>, Wrong> {
+        match self.map.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(field, "is not a string")),
+        }
+    }
+
+    fn required(&self, field: &str) -> Result<&'a str, Wrong> {
+        self.text(field)?.ok_or_else(|| self.wrong(field, "is missing: a new gene needs chromosome, tss and strand"))
+    }
+}
