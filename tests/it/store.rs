@@ -119,7 +119,6 @@ async fn other_schemas_are_refused(database: &TestDatabase) {
     assert!(matches!(store.migrate().await, Err(StoreError::Schema(SchemaError::TooNew { .. }))));
     database.execute("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
     store.require_current_schema().await.unwrap();
-    // A program with a further migration would see this database as it sees one that lacks its last.
     database.execute("UPDATE _sqlx_migrations SET version = 0 WHERE version = 1").await;
     assert!(matches!(refused().await, SchemaError::Altered { version: 0 }));
     database.execute("DELETE FROM _sqlx_migrations").await;
@@ -168,7 +167,7 @@ async fn a_failing_ingest_leaves_everything_as_it_was(database: &TestDatabase) {
 
 async fn ingests_at_once_wait_for_each_other(database: &TestDatabase) {
     let (first, second) = (database.migrated().await, database.open().await);
-    for round in 0..4 {
+    for round in 0..2 {
         let (one, other) = (uniform(400, 1.0 + round as f32), uniform(700, 100.0 + round as f32));
         let (a, b, c) =
             tokio::join!(first.ingest("d", &one, 1), second.ingest("d", &other, 2), first.ingest("e", &one, 3));
@@ -190,7 +189,7 @@ async fn ingests_at_once_wait_for_each_other(database: &TestDatabase) {
 
 async fn a_reader_sees_one_version_whole(database: &TestDatabase) {
     let (writer, reader) = (database.migrated().await, database.open().await);
-    let tables: Vec<ReferenceTable> = (1..=6_u8).map(|value| uniform(5000, f32::from(value))).collect();
+    let tables: Vec<ReferenceTable> = (1..=3_u8).map(|value| uniform(4200, f32::from(value))).collect();
     writer.ingest("d", &tables[0], 0).await.unwrap();
     let write = async {
         for table in &tables[1..] {
@@ -198,9 +197,9 @@ async fn a_reader_sees_one_version_whole(database: &TestDatabase) {
         }
     };
     let read = async {
-        for _ in 0..6 {
+        for _ in 0..3 {
             let values = values_of(&reader, "d").await;
-            assert_eq!(values.len(), 10_000);
+            assert_eq!(values.len(), 8400);
             assert!(values.iter().all(|value| *value == values[0]), "values of two versions");
         }
     };
