@@ -173,10 +173,11 @@ impl Store {
 mod tests {
     use super::*;
 
+    type Applied = &'static [(i64, &'static [u8])];
+
     #[test]
     fn every_state_is_told_apart() {
         let known: BTreeMap<i64, &[u8]> = [(1, &b"a"[..]), (2, b"b")].into();
-        type Applied = &'static [(i64, &'static [u8])];
         let cases: [(Applied, SchemaState); 7] = [
             (&[], SchemaState::Empty),
             (&[(1, b"a")], SchemaState::TooOld { found: 1, wanted: 2 }),

@@ -1,5 +1,8 @@
 //! The store's contract, run on SQLite and on PostgreSQL.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use tissuecast::genome::{
     Assembly, Biotype, Chromosome, Gene, GeneId, GeneSymbol, Locus, Position, Promoter, Strand, Tissue,
 };
@@ -16,6 +19,7 @@ on_both_databases!(
     the_same_content_changes_nothing,
     new_content_replaces_the_old_whole,
     a_failing_ingest_leaves_everything_as_it_was,
+    an_ingest_that_is_given_up_leaves_nothing,
     ingests_at_once_wait_for_each_other,
     a_reader_sees_one_version_whole,
     datasets_live_side_by_side,
@@ -163,6 +167,28 @@ async fn a_failing_ingest_leaves_everything_as_it_was(database: &TestDatabase) {
     }
     assert_eq!(store.datasets().await.unwrap(), before);
     assert_eq!(values_of(&store, "d").await, vec![1.0_f32.to_bits(); 6]);
+}
+
+async fn an_ingest_that_is_given_up_leaves_nothing(database: &TestDatabase) {
+    let store = database.migrated().await;
+    store.ingest("d", &uniform(3, 1.0), 1).await.unwrap();
+    let table = uniform(6000, 2.0);
+    let mut ingest = Box::pin(store.ingest("d", &table, 2));
+    // Its two dozen statements wait at least once each: after ten waits it is in the middle.
+    let mut waits = 0;
+    let given_up = poll_fn(|context| match ingest.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending if waits == 10 => Poll::Ready(true),
+        Poll::Pending => {
+            waits += 1;
+            Poll::Pending
+        }
+    });
+    assert!(given_up.await, "the ingest was over too soon to be given up");
+    drop(ingest);
+    assert_eq!(values_of(&store, "d").await, vec![1.0_f32.to_bits(); 6]);
+    assert!(matches!(store.ingest("d", &table, 3).await.unwrap(), IngestOutcome::New { .. }));
+    assert_eq!(values_of(&store, "d").await.len(), 12_000);
 }
 
 async fn ingests_at_once_wait_for_each_other(database: &TestDatabase) {
