@@ -1,5 +1,7 @@
 //! The schema's version: the migrations that the program carries against those that the database has.
 
+use std::collections::BTreeMap;
+
 use sqlx::AnyConnection;
 use sqlx::migrate::{Migrate, Migrator};
 
@@ -84,6 +86,23 @@ impl SchemaState {
     }
 }
 
+/// Compares the database's migrations with the program's, both as version → checksum.
+fn compare(applied: &BTreeMap<i64, &[u8]>, known: &BTreeMap<i64, &[u8]>) -> SchemaState {
+    let wanted = known.keys().max().copied().unwrap_or_default();
+    let Some(found) = applied.keys().max().copied() else {
+        return SchemaState::Empty;
+    };
+    for (version, checksum) in applied {
+        match known.get(version) {
+            None if *version > wanted => return SchemaState::TooNew { found, wanted },
+            Some(same) if same == checksum => {}
+            _ => return SchemaState::Altered { version: *version },
+        }
+    }
+    let is_behind = known.keys().any(|version| !applied.contains_key(version));
+    if is_behind { SchemaState::TooOld { found, wanted } } else { SchemaState::Current }
+}
+
 impl Store {
     /// Compares the database's schema with the program's; changes nothing.
     ///
@@ -98,20 +117,9 @@ impl Store {
             return Ok(SchemaState::Altered { version });
         }
         let applied = connection.list_applied_migrations(TABLE).await.map_err(StoreError::Migrate)?;
-        let Some(found) = applied.iter().map(|migration| migration.version).max() else {
-            return Ok(SchemaState::Empty);
-        };
-        let wanted = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-        for migration in &applied {
-            match MIGRATIONS.iter().find(|known| known.version == migration.version) {
-                None if migration.version > wanted => return Ok(SchemaState::TooNew { found, wanted }),
-                Some(known) if known.checksum == migration.checksum => {}
-                _ => return Ok(SchemaState::Altered { version: migration.version }),
-            }
-        }
-        let lacks = |version| applied.iter().all(|migration| migration.version != version);
-        let is_behind = MIGRATIONS.iter().any(|migration| lacks(migration.version));
-        Ok(if is_behind { SchemaState::TooOld { found, wanted } } else { SchemaState::Current })
+        let applied = applied.iter().map(|migration| (migration.version, &*migration.checksum)).collect();
+        let known = MIGRATIONS.iter().map(|migration| (migration.version, &*migration.checksum)).collect();
+        Ok(compare(&applied, &known))
     }
 
     /// Refuses a schema that is not the program's.
@@ -158,5 +166,37 @@ impl Store {
         let count: i64 =
             sqlx::query_scalar(query).fetch_one(connection).await.map_err(failed("read the schema's version"))?;
         Ok(count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Applied = &'static [(i64, &'static [u8])];
+
+    #[test]
+    fn every_state_is_told_apart() {
+        let known: BTreeMap<i64, &[u8]> = [(1, &b"a"[..]), (2, b"b")].into();
+        let cases: [(Applied, SchemaState); 7] = [
+            (&[], SchemaState::Empty),
+            (&[(1, b"a")], SchemaState::TooOld { found: 1, wanted: 2 }),
+            (&[(2, b"b")], SchemaState::TooOld { found: 2, wanted: 2 }),
+            (&[(1, b"a"), (2, b"b")], SchemaState::Current),
+            (&[(1, b"a"), (2, b"b"), (3, b"c")], SchemaState::TooNew { found: 3, wanted: 2 }),
+            (&[(1, b"a"), (2, b"x")], SchemaState::Altered { version: 2 }),
+            (&[(0, b"a")], SchemaState::Altered { version: 0 }),
+        ];
+        for (applied, expected) in cases {
+            assert_eq!(compare(&applied.iter().copied().collect(), &known), expected, "{applied:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_to_do() {
+        let too_old = SchemaState::TooOld { found: 1, wanted: 2 }.require_current().unwrap_err().to_string();
+        assert!(too_old.contains("version 1") && too_old.contains("tissuecast migrate"), "{too_old}");
+        let too_new = SchemaState::TooNew { found: 3, wanted: 2 }.require_current().unwrap_err().to_string();
+        assert!(too_new.contains("version 3") && too_new.contains("newer tissuecast"), "{too_new}");
     }
 }
