@@ -367,6 +367,7 @@ fn sample(rows: &[u32], share: f64, draws: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u3
 }
 
 /// Draws the features of a tree without repetition, at least one: a flag a feature.
+#[expect(clippy::cast_sign_loss, reason = "the share of a count is not below 0")]
 fn choose(n_features: usize, share: f64, draws: &mut ChaCha8Rng) -> Vec<bool> {
     let taken = ((n_features as f64 * share).round() as usize).clamp(1, n_features);
     let mut order: Vec<usize> = (0..n_features).collect();
@@ -374,7 +375,7 @@ fn choose(n_features: usize, share: f64, draws: &mut ChaCha8Rng) -> Vec<bool> {
     if taken < n_features {
         for place in 0..taken {
             let rest = (n_features - place) as u64;
-            order.swap(place, place + (u64::from(draws.next_u32()) * rest >> 32) as usize);
+            order.swap(place, place + ((u64::from(draws.next_u32()) * rest) >> 32) as usize);
             chosen[order[place]] = true;
         }
     }
