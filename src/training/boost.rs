@@ -86,7 +86,8 @@ impl Samples<'_> {
                 return Err(BoostError::NotFinite { table, row: place / columns, column: place % columns });
             }
         }
-        Ok(())
+        let empty = |target: &usize| (0..rows).all(|row| self.target(row, *target).is_nan());
+        (0..self.n_targets).find(empty).map_or(Ok(()), |target| Err(BoostError::NoValues { target }))
     }
 }
 
@@ -97,6 +98,28 @@ pub struct EarlyStopping<'a> {
     pub validation: Samples<'a>,
     /// An output stops after this many rounds without a lower error on them, and keeps its best round's trees.
     pub patience: usize,
+}
+
+impl EarlyStopping<'_> {
+    fn check(&self, samples: &Samples<'_>) -> Result<(), BoostError> {
+        let validation = &self.validation;
+        validation.check()?;
+        let margins = |samples: &Samples<'_>| samples.margins.map_or(0, |_| samples.n_targets);
+        let tables = [
+            ("validation features of a row", samples.n_features, validation.n_features),
+            ("validation targets of a row", samples.n_targets, validation.n_targets),
+            ("validation margins of a row", margins(samples), margins(validation)),
+        ];
+        for (table, expected, found) in tables {
+            if found != expected {
+                return Err(BoostError::Shape { table, expected, found });
+            }
+        }
+        if self.patience == 0 {
+            return Err(BoostError::Setting { setting: "patience", value: 0.0, range: "at least 1" });
+        }
+        Ok(())
+    }
 }
 
 /// How to fit; the defaults are XGBoost's.
@@ -234,13 +257,8 @@ pub fn fit(
 ) -> Result<BoostedTrees, BoostError> {
     settings.check()?;
     samples.check()?;
-    if let Some(EarlyStopping { validation, .. }) = early_stopping {
-        validation.check()?;
-        let shape = |samples: &Samples<'_>| (samples.n_features, samples.n_targets, samples.margins.is_some());
-        if shape(validation) != shape(samples) {
-            let (expected, found) = (samples.n_features, validation.n_features);
-            return Err(BoostError::Shape { table: "validation columns", expected, found });
-        }
+    if let Some(stopping) = early_stopping {
+        stopping.check(samples)?;
     }
     let bins = Bins::new(samples.features, samples.n_features, settings.max_bin);
     let total = settings.rounds * samples.n_targets;
@@ -248,7 +266,7 @@ pub fn fit(
     let advance = |trees: usize| progress(done.fetch_add(trees, Ordering::Relaxed) + trees, total);
     let job = Job { samples, early_stopping, settings, bins: &bins, advance: &advance };
     let ensembles: Vec<(f32, Vec<Tree>)> =
-        (0..samples.n_targets).into_par_iter().map(|target| job.fit(target)).collect::<Result<_, _>>()?;
+        (0..samples.n_targets).into_par_iter().map(|target| job.fit(target)).collect();
 
     let mut model = BoostedTrees::new(samples.n_features, ensembles.iter().map(|(base, _)| *base).collect());
     let rounds = ensembles.iter().map(|(_, trees)| trees.len()).max().unwrap_or(0);
@@ -273,13 +291,11 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn fit(&self, target: usize) -> Result<(f32, Vec<Tree>), BoostError> {
+    /// Fits one output: what its sums start from, and its trees.
+    fn fit(&self, target: usize) -> (f32, Vec<Tree>) {
         let Self { samples, settings, .. } = *self;
         let known: Vec<u32> =
             (0..samples.rows() as u32).filter(|row| !samples.target(*row as usize, target).is_nan()).collect();
-        if known.is_empty() {
-            return Err(BoostError::NoValues { target });
-        }
         let base = match samples.margins {
             Some(_) => 0.0,
             None => mean(known.iter().map(|row| samples.target(*row as usize, target))),
@@ -312,7 +328,7 @@ impl Job<'_> {
         if let Some(watch) = watch {
             trees.truncate(watch.best_round + 1);
         }
-        Ok((base, trees))
+        (base, trees)
     }
 }
 
@@ -367,6 +383,7 @@ fn sample(rows: &[u32], share: f64, draws: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u3
 }
 
 /// Draws the features of a tree without repetition, at least one: a flag a feature.
+#[expect(clippy::cast_sign_loss, reason = "the share of a count is not below 0")]
 fn choose(n_features: usize, share: f64, draws: &mut ChaCha8Rng) -> Vec<bool> {
     let taken = ((n_features as f64 * share).round() as usize).clamp(1, n_features);
     let mut order: Vec<usize> = (0..n_features).collect();
@@ -374,7 +391,7 @@ fn choose(n_features: usize, share: f64, draws: &mut ChaCha8Rng) -> Vec<bool> {
     if taken < n_features {
         for place in 0..taken {
             let rest = (n_features - place) as u64;
-            order.swap(place, place + (u64::from(draws.next_u32()) * rest >> 32) as usize);
+            order.swap(place, place + ((u64::from(draws.next_u32()) * rest) >> 32) as usize);
             chosen[order[place]] = true;
         }
     }

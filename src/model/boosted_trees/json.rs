@@ -32,7 +32,8 @@ pub(super) struct File {
 #[derive(Deserialize)]
 struct Learner {
     gradient_booster: Booster,
-    learner_model_param: ModelParam,
+    #[serde(rename = "learner_model_param")]
+    param: ModelParam,
     objective: Objective,
 }
 
@@ -123,7 +124,7 @@ impl<'de> Deserialize<'de> for Flag {
 
 /// Checks a file's fields and lays its trees out for prediction.
 pub(super) fn build(file: File) -> Result<BoostedTrees, TreesError> {
-    let Learner { gradient_booster: booster, learner_model_param: param, objective } = file.learner;
+    let Learner { gradient_booster: booster, param, objective } = file.learner;
     if booster.name != "gbtree" {
         return Err(TreesError::Booster(booster.name));
     }

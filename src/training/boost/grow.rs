@@ -341,7 +341,7 @@ impl Scan {
             // Both sides' scores over one denominator: a division costs more than the rest.
             let both =
                 (left_pull * left_pull * right_mass + right_pull * right_pull * left_mass) / (left_mass * right_mass);
-            *score = if (left_rows >= least_rows) & (right_rows >= least_rows) { both } else { 0.0 };
+            *score = if left_rows.min(right_rows) >= least_rows { both } else { 0.0 };
         }
         let mut highest = [0.0_f64; LANES];
         for scores in scores[..below.len().next_multiple_of(LANES)].as_chunks::<LANES>().0 {
@@ -353,7 +353,7 @@ impl Scan {
         if highest <= best.map_or(0.0, |best| best.score) {
             return;
         }
-        let Some(bin) = scores.iter().position(|score| *score == highest) else { return };
+        let Some(bin) = scores.iter().position(|score| *score >= highest) else { return };
         let left = below[bin].wrapping_add(more);
         // Where nothing was missing here, a missing value will go with the many.
         let many = 2 * self.packing.count(left) >= self.packing.count(self.sum);

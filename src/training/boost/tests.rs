@@ -253,6 +253,18 @@ fn bad_input_is_named() {
     assert!(run(&features[..3], &[1.0], &good).contains("features have 3 values where 2 are due"));
     assert!(run(&[1.0, 2.0, 3.0, f32::INFINITY], &[1.0, 2.0], &good).contains("row 1, column 1"));
     assert!(run(&features, &[f32::NAN; 2], &good).contains("output 0 has no value"));
+    let training = samples(&features, 2, &[1.0, 2.0], 1);
+    for (validation, patience, expected) in [
+        (samples(&features, 1, &[1.0; 4], 1), 1, "validation features of a row have 1 values where 2 are due"),
+        (samples(&features, 2, &[1.0; 4], 2), 1, "validation targets of a row"),
+        (Samples { margins: Some(&[0.0; 2]), ..training }, 1, "validation margins of a row"),
+        (samples(&features, 2, &[f32::NAN; 2], 1), 1, "output 0 has no value"),
+        (training, 0, "patience is 0"),
+    ] {
+        let stopping = EarlyStopping { validation, patience };
+        let error = fit(&training, Some(&stopping), &good, QUIET).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
     for (settings, expected) in [
         (Settings { max_bin: 300, ..good }, "max_bin is 300: it has to be 2 to 256"),
         (Settings { learning_rate: 0.0, ..good }, "learning_rate is 0"),
