@@ -2,7 +2,6 @@
 //!
 //! Every flag can also be given as an environment variable, `TISSUECAST_` and the flag's name in capitals.
 
-pub mod database;
 pub mod demo;
 pub mod evaluate;
 pub mod ingest;
@@ -21,8 +20,6 @@ use crate::telemetry;
 #[derive(Debug, Parser)]
 #[command(name = "tissuecast", version, about, max_term_width = 120)]
 pub struct Cli {
-    #[command(flatten)]
-    logging: telemetry::Logging,
     #[command(subcommand)]
     command: Command,
 }
@@ -30,13 +27,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answers over HTTP from the store and the models.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Simulates a small genome, ingests it into a fresh SQLite file, and serves it: needs no data and no network.
     Demo(demo::Demo),
     /// Brings the store's schema up to date.
-    Migrate(migrate::Migrate),
+    Migrate(migrate::MigrateArgs),
     /// Reads an expression table, an annotation and promoters into the store.
-    Ingest(ingest::Ingest),
+    Ingest(Box<ingest::IngestArgs>),
     /// Trains a model on a dataset of the store.
     Train(train::Train),
     /// Compares models and baselines on held-out chromosomes.
@@ -44,7 +41,7 @@ enum Command {
     /// Lists and checks the models.
     Models(models::Models),
     /// Prints the HTTP contract as an OpenAPI document.
-    Openapi(openapi::Openapi),
+    Openapi(openapi::OpenApi),
 }
 
 impl Cli {
@@ -53,7 +50,7 @@ impl Cli {
     /// # Errors
     /// Whatever the command meets; the chain says what failed and why.
     pub fn run(self) -> anyhow::Result<()> {
-        telemetry::init(&self.logging);
+        telemetry::start();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match self.command {

@@ -3,8 +3,11 @@
 //! The database is wired at one place: whoever keeps it hands over a [`Loaded`], sends an [`Event`] for every change,
 //! and listens to the other end of [`Loaded::saver`]. Nothing below this module knows that there is one.
 
+pub mod data;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +64,9 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
     for reference in references {
         let mut completions = Vec::new();
         let mut unfit = BTreeMap::new();
-        for model in &models {
+        let mut preferred: Vec<&Arc<ServedModel>> = models.iter().collect();
+        preferred.sort_by(|a, b| preference(a, &reference).total_cmp(&preference(b, &reference)));
+        for model in preferred {
             let engine = match running(previous, &reference, model) {
                 Some(engine) => Ok(engine),
                 None => start(&reference, model, config.engine_limits())?,
@@ -73,7 +78,12 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
                     completions.push(Completion::new(Arc::clone(model), engine, &reference, saved, saver.clone()));
                 }
                 Err(why) => {
-                    tracing::warn!(model = model.card.name, dataset = reference.dataset().name, why, "model does not fit");
+                    tracing::warn!(
+                        model = model.card.name,
+                        dataset = reference.dataset().name,
+                        why,
+                        "model does not fit"
+                    );
                     unfit.insert(model.card.name.clone(), why);
                 }
             }
@@ -82,6 +92,16 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
     }
     let default_dataset = config.store.default_dataset.as_deref();
     Ok(Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes))
+}
+
+/// How early a model is tried for a dataset: models that give values before shapes, those trained on this very dataset
+/// before others, then by their measured error; a model without one comes last.
+fn preference(model: &ServedModel, reference: &Reference) -> f64 {
+    let card = &model.card;
+    let own = card.accuracy.iter().find(|accuracy| accuracy.method == card.method && accuracy.scale == card.scale);
+    let rank =
+        4 * u8::from(!model.has_level_in(reference)) + 2 * u8::from(card.training.dataset != reference.dataset().name);
+    f64::from(rank) + own.map_or(1.5, |accuracy| accuracy.mean_error.clamp(0.0, 1.0))
 }
 
 /// Starts an engine; the inner error says why the model does not fit the dataset.
@@ -117,13 +137,19 @@ fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<GeneId
     profiles.iter().filter_map(read).collect()
 }
 
-/// Runs the service until it is told to stop by SIGTERM or SIGINT.
+/// Runs the service until it is told to stop by SIGTERM or SIGINT; calls `ready` with the address that it listens on.
 ///
 /// # Errors
 /// The configuration cannot work, the address is taken, or the service was stopped before its requests had ended.
-pub async fn run(config: ServeConfig, loaded: Loaded, events: mpsc::Receiver<Event>) -> anyhow::Result<()> {
+pub async fn run(
+    config: ServeConfig,
+    loaded: Loaded,
+    events: mpsc::Receiver<Event>,
+    ready: impl FnOnce(SocketAddr),
+) -> anyhow::Result<()> {
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    ready(listener.local_addr()?);
     let mut signals = Signals::new()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let service = serve_on(listener, config, loaded, events, async {

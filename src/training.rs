@@ -5,10 +5,10 @@
 
 pub mod baselines;
 pub mod boost;
+pub mod calibration;
 pub mod fit;
 pub mod folds;
 pub mod init;
-pub mod calibration;
 mod least_squares;
 pub mod method;
 pub mod profile;

@@ -131,9 +131,10 @@ impl EvaluateProfile {
             }
             let mut kept_out = record.held_out_chromosomes.clone();
             kept_out.extend_from_slice(&record.calibration_chromosomes);
-            let seen = split.held_out_chromosomes.iter().find(|held_out| {
-                !kept_out.iter().any(|chromosome| chromosome == held_out.as_str())
-            });
+            let seen = split
+                .held_out_chromosomes
+                .iter()
+                .find(|held_out| !kept_out.iter().any(|chromosome| chromosome == held_out.as_str()));
             if let Some(chromosome) = seen {
                 bail!("model {} was fitted to {chromosome}: its accuracy there would say nothing", model.card.name);
             }
@@ -172,12 +173,7 @@ fn fit_baselines_with(
     kinds.iter().map(|kind| fit_one(reference, split, plan, ProfileMethod::Baseline(*kind))).collect()
 }
 
-fn fit_one(
-    reference: &Reference,
-    split: &Split,
-    plan: &HybridPlan,
-    method: ProfileMethod,
-) -> anyhow::Result<Fitted> {
+fn fit_one(reference: &Reference, split: &Split, plan: &HybridPlan, method: ProfileMethod) -> anyhow::Result<Fitted> {
     let name = match plan.ablation {
         Ablation::None => method.as_str().to_owned(),
         ablation => format!("{} {}", method.as_str(), ablation.as_str()),

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
-use super::database::DatabaseArgs;
+use crate::config::DatabaseArgs;
 use crate::genome::Assembly;
 use crate::reference::assemble::{IngestCounts, ReferenceTable};
 use crate::reference::genome_fasta::{GenomeFasta, PromoterWindow};

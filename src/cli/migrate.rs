@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::database::DatabaseArgs;
+use crate::config::DatabaseArgs;
 
 /// Brings the database's schema to the version that this program needs.
 #[derive(Debug, Clone, Args)]

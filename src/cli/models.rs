@@ -47,7 +47,8 @@ impl Models {
         let folders = registry::list(&self.models_dir)?;
         match self.command {
             ModelsCommand::List { format } => {
-                let models = folders.iter().map(|folder| registry::load(&folder.path)).collect::<Result<Vec<_>, _>>()?;
+                let models =
+                    folders.iter().map(|folder| registry::load(&folder.path)).collect::<Result<Vec<_>, _>>()?;
                 if format == Format::Json {
                     let cards: Vec<_> = models
                         .iter()
@@ -55,7 +56,10 @@ impl Models {
                         .collect();
                     println!("{}", serde_json::to_string_pretty(&cards)?);
                 } else {
-                    println!("{:<24} {:>7}  {:<28} {:>7} {:>12}  digest", "name", "version", "method", "tissues", "mean 1 - r");
+                    println!(
+                        "{:<24} {:>7}  {:<28} {:>7} {:>12}  digest",
+                        "name", "version", "method", "tissues", "mean 1 - r"
+                    );
                     for model in &models {
                         let card = &model.card;
                         let own = card.accuracy.iter().find(|a| a.method == card.method && a.scale == card.scale);

@@ -1,13 +1,15 @@
 //! `tissuecast serve`: runs the service.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::config::ServeConfig;
-use crate::serve::{self, Event, Loaded};
-use crate::telemetry;
+use crate::serve;
+use crate::serve::data::{Background, DataSource};
 
-/// Serve tissue profiles over HTTP
+/// Answers over HTTP from the store and the models
 #[derive(Debug, Args)]
 pub struct Serve {
     #[command(flatten)]
@@ -19,14 +21,27 @@ impl Serve {
     ///
     /// # Errors
     /// The configuration cannot work, the store or the models cannot be read, or the address is taken.
-    pub fn run(self) -> anyhow::Result<()> {
-        telemetry::start();
-        self.config.validate()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
-            // The seam: the store's datasets, saved profiles, saver and change events enter here.
-            let (_store, events) = mpsc::channel::<Event>(4);
-            serve::run(self.config, Loaded::default(), events).await
-        })
+    pub async fn run(self) -> anyhow::Result<()> {
+        run(self.config, |_| {}).await
     }
+}
+
+/// Runs the service and calls `ready` with the address once it listens.
+///
+/// # Errors
+/// As [`Serve::run`].
+pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
+    config.validate()?;
+    let store = config.store.database.open().await?;
+    let (source, saving) = DataSource::open(store, config.store.models_dir.clone()).await?;
+    let (loaded, versions) = source.load().await?;
+    if loaded.references.is_empty() {
+        tracing::warn!("the store has no dataset yet: 'tissuecast ingest' brings one in");
+    }
+    let (sender, events) = mpsc::channel(4);
+    let every = Duration::from_secs(config.store.poll_seconds);
+    let background = Background::new(saving, source.watch(versions, every, sender));
+    let ended = serve::run(config, loaded, events, ready).await;
+    background.end().await;
+    ended
 }

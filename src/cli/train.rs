@@ -8,9 +8,9 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::database::DatabaseArgs;
 use super::evaluate;
 use super::progress::FitProgress;
+use crate::config::DatabaseArgs;
 use crate::evaluation::compare::Method;
 use crate::genome::Tissue;
 use crate::model::golden::{self, Golden};
@@ -19,7 +19,7 @@ use crate::model::method::StoredModel;
 use crate::model::registry;
 use crate::model::{ProfileModel, Scale};
 use crate::reference::{GeneRecord, Reference};
-use crate::simulate;
+use crate::simulate::Simulation;
 use crate::training::calibration::calibrate;
 use crate::training::folds::{self, Split, parse_chromosomes};
 use crate::training::method::{ProfileMethod, fit_method};
@@ -162,7 +162,8 @@ impl Train {
 
 impl TrainProfile {
     fn run(&self, reference: &Reference, split: &Split) -> anyhow::Result<()> {
-        let Some(name) = self.out.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else {
+        let Some(name) = self.out.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'))
+        else {
             bail!("--out has to name the model's folder, such as models/{}", self.method.as_str());
         };
         let models = self.out.parent().unwrap_or(std::path::Path::new("."));
@@ -175,7 +176,7 @@ impl TrainProfile {
         let training = self.record(reference, split, started.elapsed().as_secs_f64());
         let accuracy = self.accuracy(reference, split, &*model)?;
         let mut files = model.files()?;
-        let golden = Golden::record(&*model, &golden_reference(reference, self.fit.seed))?;
+        let golden = Golden::record(&*model, &golden_reference(reference, self.fit.seed)?)?;
         files.insert(golden::FILE.to_owned(), serde_json::to_vec(&golden)?);
         let mut card = Card {
             schema: SCHEMA,
@@ -209,12 +210,7 @@ impl TrainProfile {
     }
 
     /// Scores the model beside the baselines on the held-out genes; nothing to score is no accuracy.
-    fn accuracy(
-        &self,
-        reference: &Reference,
-        split: &Split,
-        model: &dyn StoredModel,
-    ) -> anyhow::Result<Vec<Accuracy>> {
+    fn accuracy(&self, reference: &Reference, split: &Split, model: &dyn StoredModel) -> anyhow::Result<Vec<Accuracy>> {
         if split.test.is_empty() {
             return Ok(Vec::new());
         }
@@ -269,8 +265,8 @@ impl TrainProfile {
 }
 
 /// Returns a small simulated genome with the tissues of `reference`, so that no measured value enters a model's folder.
-fn golden_reference(reference: &Reference, seed: u64) -> Reference {
-    let genome = simulate::genome(GOLDEN_GENES, seed);
+fn golden_reference(reference: &Reference, seed: u64) -> anyhow::Result<Reference> {
+    let genome = Simulation { genes: GOLDEN_GENES, chromosomes: 2, seed }.run()?;
     let columns: Vec<usize> = reference
         .tissues()
         .iter()
@@ -284,5 +280,5 @@ fn golden_reference(reference: &Reference, seed: u64) -> Reference {
         expression: record.expression.map(|values| columns.iter().map(|column| values[*column]).collect()),
         ..record
     });
-    Reference::new(reference.dataset().clone(), reference.tissues().to_vec(), records.collect())
+    Ok(Reference::new(reference.dataset().clone(), reference.tissues().to_vec(), records.collect()))
 }

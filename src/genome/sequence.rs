@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::GenomeError;
 
 /// A promoter on its gene's strand: upper-case A, C, G, T, and N where the base is not known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Promoter(Arc<[u8]>);
 
 impl Promoter {

@@ -142,10 +142,12 @@ fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Prob
     let biotype = query.one("biotype")?;
     let missing = query.flag("missing")?;
     let tissue = query.one("tissue")?.map(|text| lookup::tissue(reference, text)).transpose();
-    let tissue =
-        tissue.map_err(|(detail, nearest)| Problem::parameter("tissue", detail).with_candidates(nearest))?;
+    let tissue = tissue.map_err(|(detail, nearest)| Problem::parameter("tissue", detail).with_candidates(nearest))?;
     if tissue.is_some() && !missing {
-        return Err(Problem::parameter("tissue", "'tissue' goes with missing=true: it lists genes without a value there"));
+        return Err(Problem::parameter(
+            "tissue",
+            "'tissue' goes with missing=true: it lists genes without a value there",
+        ));
     }
     let passes = |index: &GeneIndex| {
         let gene = reference.gene(*index);

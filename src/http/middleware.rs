@@ -143,5 +143,6 @@ pub(crate) async fn shed(gate: State<Arc<Semaphore>>, request: Request, next: Ne
 pub(crate) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
     let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(cause = cause.unwrap_or("unknown"), "a request's handler panicked");
-    Problem::new(Kind::Internal, "the service failed on this request: tell the operator the request's id").into_response()
+    Problem::new(Kind::Internal, "the service failed on this request: tell the operator the request's id")
+        .into_response()
 }

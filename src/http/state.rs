@@ -119,11 +119,8 @@ impl Completion {
             serde_json::to_string(profile.as_ref()).ok().map(|json| (gene.clone(), json))
         };
         let profiles: Vec<_> = profiles.iter().filter_map(json).collect();
-        let save = Save {
-            dataset_version: self.dataset_version.clone(),
-            model_digest: self.model.digest.clone(),
-            profiles,
-        };
+        let save =
+            Save { dataset_version: self.dataset_version.clone(), model_digest: self.model.digest.clone(), profiles };
         if !save.profiles.is_empty() && saver.try_send(save).is_err() {
             tracing::warn!("imputed profiles were not saved: the store does not keep up");
         }
@@ -163,8 +160,9 @@ impl LoadedDataset {
         let preferred = preferred.filter(|name| completions.contains_key(*name)).map(str::to_owned);
         let symbols = reference.genes().iter().map(|gene| gene.symbol.as_str().to_uppercase().into()).collect();
         let shaped = (0..reference.genes().len()).filter(|gene| reference.has_shape(*gene));
-        let measured_chromosomes =
-            shaped.filter_map(|gene| reference.gene(gene).locus.as_ref().map(|locus| locus.chromosome.clone())).collect();
+        let measured_chromosomes = shaped
+            .filter_map(|gene| reference.gene(gene).locus.as_ref().map(|locus| locus.chromosome.clone()))
+            .collect();
         Self { completions, unfit, default_model: preferred.or(first), symbols, measured_chromosomes, reference }
     }
 

@@ -9,9 +9,10 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::ModelError;
 use super::distance::DistanceModel;
+use super::method::StoredModel;
 use super::ridge::RidgeModel;
-use super::{ModelError, ProfileModel};
 use crate::genome::Tissue;
 use crate::reference::Reference;
 
@@ -28,7 +29,7 @@ pub enum BaselineKind {
     MeanProfile,
     /// The mean of the nearest measured genes on either side.
     FlankingMean,
-    /// The ten nearest measured genes weighted by 1 ÷ (distance + 1 kb).
+    /// The ten nearest measured genes weighted by 1 ÷ (distance + offset); the fit chooses the offset.
     DistanceWeighted,
     /// Ridge regression on the nearest measured gene's profile.
     RidgeNearest,
@@ -79,7 +80,9 @@ impl BaselineKind {
             }
             Self::MeanProfile => "Gives every gene the mean profile of the training genes.",
             Self::FlankingMean => "Averages the profiles of the nearest measured genes on either side.",
-            Self::DistanceWeighted => "Averages the ten nearest measured genes with weight 1 / (distance + 1 kb).",
+            Self::DistanceWeighted => {
+                "Averages the ten nearest measured genes with weight 1 / (distance + offset), the offset chosen in training."
+            }
             Self::RidgeNearest => "Ridge regression from the profile of the nearest measured gene.",
             Self::RidgeNeighboursPromoter => {
                 "Ridge regression from five measured neighbours on either side, their distances, strands and biotypes, \
@@ -99,24 +102,6 @@ impl fmt::Display for BaselineKind {
     }
 }
 
-/// A profile model that can be written into a model's folder.
-pub trait SavedModel: ProfileModel {
-    /// Returns which baseline it is.
-    fn kind(&self) -> BaselineKind;
-
-    /// Returns the settings that belong into the model's card.
-    ///
-    /// # Errors
-    /// The settings cannot be written as JSON.
-    fn settings(&self) -> Result<serde_json::Value, ModelError>;
-
-    /// Returns the weights as the bytes of a safetensors file.
-    ///
-    /// # Errors
-    /// The weights cannot be serialised.
-    fn save(&self) -> Result<Vec<u8>, ModelError>;
-}
-
 /// Reads a baseline back from the settings of its card and the bytes of its weights.
 ///
 /// # Errors
@@ -125,7 +110,7 @@ pub fn load(
     kind: BaselineKind,
     settings: &serde_json::Value,
     weights: &[u8],
-) -> Result<Box<dyn SavedModel>, ModelError> {
+) -> Result<Box<dyn StoredModel>, ModelError> {
     Ok(match kind {
         BaselineKind::CopyNearest
         | BaselineKind::MeanProfile

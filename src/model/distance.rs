@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{self, BaselineKind, SavedModel, Tensors};
+use super::baseline::{self, BaselineKind, Tensors, WEIGHTS_FILE};
+use super::method::StoredModel;
 use super::{ModelError, Prediction, ProfileModel, Scale, Target};
 use crate::reference::Reference;
 use crate::reference::vicinity::Neighbour;
 
 /// Neighbours that the distance-weighted mean reads.
 const WEIGHTED_NEIGHBOURS: usize = 10;
-/// Base pairs added to a distance before it is turned into a weight.
-const WEIGHT_OFFSET_BP: f32 = 1_000.0;
+/// Base pairs added to a distance before it is turned into a weight, unless the fit chose another number.
+pub const WEIGHT_OFFSET_BP: u32 = 1_000;
 
 const MEAN: &str = "mean_profile";
 
@@ -32,6 +33,8 @@ pub struct DistanceModel {
 struct Settings {
     scale: Scale,
     tissues: Vec<String>,
+    /// Base pairs added to a distance before it is turned into a weight; only distance weights read it.
+    offset_bp: u32,
 }
 
 impl DistanceModel {
@@ -43,7 +46,14 @@ impl DistanceModel {
     pub fn new(kind: BaselineKind, scale: Scale, tissues: Vec<String>, mean: Vec<f32>) -> Self {
         assert_eq!(tissues.len(), mean.len(), "one mean a tissue");
         assert!(kind <= BaselineKind::DistanceWeighted, "{kind} is not a method by distance");
-        Self { kind, settings: Settings { scale, tissues }, mean }
+        Self { kind, settings: Settings { scale, tissues, offset_bp: WEIGHT_OFFSET_BP }, mean }
+    }
+
+    /// Returns the model with weights 1 ÷ (distance + `offset_bp`).
+    #[must_use]
+    pub fn with_offset(mut self, offset_bp: u32) -> Self {
+        self.settings.offset_bp = offset_bp.max(1);
+        self
     }
 
     /// Reads the model back.
@@ -66,7 +76,9 @@ impl DistanceModel {
             _ => Vec::new(),
         };
         let weight = |at: &Neighbour| match self.kind {
-            BaselineKind::DistanceWeighted => 1.0 / (at.distance_bp.unsigned_abs() as f32 + WEIGHT_OFFSET_BP),
+            BaselineKind::DistanceWeighted => {
+                1.0 / (at.distance_bp.unsigned_abs() as f32 + self.settings.offset_bp as f32)
+            }
             _ => 1.0,
         };
         let weights = neighbours.iter().map(weight).collect();
@@ -99,17 +111,18 @@ impl ProfileModel for DistanceModel {
     }
 }
 
-impl SavedModel for DistanceModel {
-    fn kind(&self) -> BaselineKind {
-        self.kind
+impl StoredModel for DistanceModel {
+    fn method(&self) -> &'static str {
+        self.kind.as_str()
     }
 
     fn settings(&self) -> Result<serde_json::Value, ModelError> {
         baseline::write_settings(&self.settings)
     }
 
-    fn save(&self) -> Result<Vec<u8>, ModelError> {
-        baseline::write_tensors(&BTreeMap::from([(MEAN, (vec![self.mean.len()], &self.mean[..]))]))
+    fn files(&self) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
+        let weights = baseline::write_tensors(&BTreeMap::from([(MEAN, (vec![self.mean.len()], &self.mean[..]))]))?;
+        Ok(BTreeMap::from([(WEIGHTS_FILE.to_owned(), weights)]))
     }
 }
 
@@ -168,7 +181,8 @@ mod tests {
     #[test]
     fn a_saved_model_comes_back() {
         let model = model(BaselineKind::FlankingMean, Scale::MinMax);
-        let back = DistanceModel::load(model.kind, &model.settings().unwrap(), &model.save().unwrap()).unwrap();
+        let back =
+            DistanceModel::load(model.kind, &model.settings().unwrap(), &model.files().unwrap()[WEIGHTS_FILE]).unwrap();
         assert_eq!(back, model);
     }
 }

@@ -204,37 +204,57 @@ impl Features {
     /// Returns the project's own, richer features: neighbours averaged by distance at several bandwidths, their
     /// context, and the promoter's words and composition; `tss` is the promoter's base at which transcription starts.
     ///
-    /// The word windows are the whole promoter, the core (−150 to +50 around `tss`) and three parts of it.
+    /// The word windows are the whole promoter, the core (−150 to +50 around `tss`) and the part behind the core.
     #[must_use]
     pub fn surroundings_and_promoter(tss: usize) -> Self {
-        use FeatureBlock::{
-            Context, FlankContext, FlankProfiles, KernelProfiles, Own, PromoterComposition, PromoterKmers,
-            PromoterPresent, SubsetProfiles,
+        use ProfileForm::LogShape;
+        let kernel = |subset, bandwidths: &[u32]| FeatureBlock::KernelProfiles {
+            form: LogShape,
+            subset,
+            bandwidths_bp: bandwidths.to_vec(),
         };
-        use ProfileForm::{LinearShape, LogShape};
-        let kernel =
-            |form, subset, bandwidths: &[u32]| KernelProfiles { form, subset, bandwidths_bp: bandwidths.to_vec() };
-        let from = |offset: usize| tss.saturating_sub(offset);
         let blocks = vec![
-            Own,
-            Context,
-            FlankContext { side: 2 },
-            FlankProfiles { side: 2, form: LogShape },
-            kernel(LogShape, Subset::All, &[5_000, 20_000, 100_000, 1_000_000]),
-            kernel(LinearShape, Subset::All, &[20_000, 100_000]),
-            kernel(LogShape, Subset::ProteinCoding, &[50_000]),
-            kernel(LogShape, Subset::OtherBiotype, &[50_000]),
-            SubsetProfiles { form: LogShape, subset: Subset::OverlapSameStrand },
-            SubsetProfiles { form: LogShape, subset: Subset::OverlapOppositeStrand },
-            PromoterPresent,
-            PromoterKmers { k: 5, window: None },
-            PromoterKmers { k: 5, window: Some([from(150), tss + 50]) },
-            PromoterKmers { k: 4, window: Some([from(1_000), from(300)]) },
-            PromoterKmers { k: 4, window: Some([from(100), tss + 50]) },
-            PromoterKmers { k: 4, window: Some([tss + 50, tss + 500]) },
-            PromoterComposition { bin: 100, bins: 15 },
+            FeatureBlock::Own,
+            FeatureBlock::Context,
+            FeatureBlock::FlankContext { side: 2 },
+            FeatureBlock::FlankProfiles { side: 2, form: LogShape },
+            kernel(Subset::All, &[5_000, 20_000, 100_000, 1_000_000]),
+            kernel(Subset::ProteinCoding, &[50_000]),
+            kernel(Subset::OtherBiotype, &[50_000]),
+            FeatureBlock::SubsetProfiles { form: LogShape, subset: Subset::OverlapSameStrand },
+            FeatureBlock::SubsetProfiles { form: LogShape, subset: Subset::OverlapOppositeStrand },
+            FeatureBlock::PromoterPresent,
+            FeatureBlock::PromoterKmers { k: 5, window: None },
+            FeatureBlock::PromoterKmers { k: 5, window: Some([tss.saturating_sub(150), tss + 50]) },
+            FeatureBlock::PromoterKmers { k: 4, window: Some([tss + 50, tss + 500]) },
+            FeatureBlock::PromoterComposition { bin: 100, bins: 15 },
         ];
-        Self { blocks: blocks.into_iter().filter(|block| block.check().is_ok()).collect() }
+        Self { blocks }
+    }
+
+    /// Returns what trees read beside a network's features and a ridge's outputs: fewer and coarser numbers than the
+    /// ridge reads, since trees pick single ones.
+    #[must_use]
+    pub fn beside_a_network(tss: usize) -> Self {
+        use ProfileForm::LogShape;
+        let blocks = vec![
+            FeatureBlock::Own,
+            FeatureBlock::Context,
+            FeatureBlock::FlankContext { side: 2 },
+            FeatureBlock::KernelProfiles {
+                form: LogShape,
+                subset: Subset::All,
+                bandwidths_bp: vec![5_000, 20_000, 100_000, 1_000_000],
+            },
+            FeatureBlock::SubsetProfiles { form: LogShape, subset: Subset::OverlapSameStrand },
+            FeatureBlock::SubsetProfiles { form: LogShape, subset: Subset::OverlapOppositeStrand },
+            FeatureBlock::PromoterPresent,
+            FeatureBlock::PromoterKmers { k: 3, window: None },
+            FeatureBlock::PromoterKmers { k: 4, window: None },
+            FeatureBlock::PromoterKmers { k: 4, window: Some([tss.saturating_sub(150), tss + 50]) },
+            FeatureBlock::PromoterComposition { bin: 100, bins: 15 },
+        ];
+        Self { blocks }
     }
 
     /// Returns the blocks in order.

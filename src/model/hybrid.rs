@@ -11,9 +11,9 @@ use std::sync::Mutex;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{self, tissue_ids};
+use super::baseline::{self, BaselineKind};
 use super::boosted_trees::BoostedTrees;
-use super::features::Features;
+use super::features::{Features, Matrix};
 use super::layers::Pass;
 use super::method::StoredModel;
 use super::network::{AUX, Embeddings, NetworkSettings, PairBatch, PairNetwork};
@@ -21,6 +21,11 @@ use super::ridge::{Outputs, RidgeModel};
 use super::{ModelError, Neighbour, Prediction, ProfileModel, Scale, Target};
 use crate::genome::{Promoter, Strand};
 use crate::reference::Reference;
+
+/// The published model's name.
+pub const PUBLISHED_HYBRID: &str = "published-hybrid";
+/// The name of the model on a ridge.
+pub const HYBRID: &str = "hybrid";
 
 /// Targets that go through the networks at once.
 const BATCH: usize = 256;
@@ -149,12 +154,13 @@ impl Hybrid {
         if members.is_empty() || members.len() != settings.members || base.is_some() != settings.base.is_some() {
             return fault("the members or the base are not those that the settings name".to_owned());
         }
-        let features = settings.network.features() + settings.extra.as_ref().map_or(0, |extra| extra.width(tissues));
+        let outputs = settings.outputs.width(tissues);
+        let features = settings.network.features()
+            + base.as_ref().map_or(0, |_| outputs)
+            + settings.extra.as_ref().map_or(0, |extra| extra.width(tissues));
         for member in &members {
             let fits = match (&member.trees, settings.head) {
-                (Some(trees), Head::Trees) => {
-                    trees.n_features() == features && trees.n_targets() == settings.outputs.width(tissues)
-                }
+                (Some(trees), Head::Trees) => trees.n_features() == features && trees.n_targets() == outputs,
                 (None, Head::Network) => true,
                 _ => false,
             };
@@ -177,7 +183,7 @@ impl Hybrid {
             None => Err(ModelError::File { file: name, reason: "is not in the manifest".to_owned() }),
         };
         let base = match &settings.base {
-            Some(base) => Some(RidgeModel::load(base, file(BASE_FILE.to_owned())?)?),
+            Some(base) => Some(RidgeModel::load(BaselineKind::RidgeSurroundings, base, file(BASE_FILE.to_owned())?)?),
             None => None,
         };
         let member = |index: usize| {
@@ -266,13 +272,14 @@ impl Hybrid {
             let (features, profiles) = self.member_features(index, &pairs)?;
             let outputs = match (&member.trees, profiles) {
                 (Some(trees), _) => {
-                    let own = features.len() / targets.len().max(1);
-                    let rows = join_rows(&features, own, extra.as_ref().map(super::features::Matrix::values));
+                    let rows = join_rows(&features, targets.len(), margins.as_deref());
+                    let rows = join_rows(&rows, targets.len(), extra.as_ref().map(Matrix::values));
                     let predicted = match &margins {
                         Some(margins) => trees.predict_with_margin(&rows, margins),
                         None => trees.predict(&rows),
                     };
-                    predicted.map_err(|error| ModelError::File { file: trees_file(index), reason: error.to_string() })?
+                    predicted
+                        .map_err(|error| ModelError::File { file: trees_file(index), reason: error.to_string() })?
                 }
                 (None, Some(profiles)) => {
                     let rows = profiles.chunks_exact(tissues);
@@ -313,12 +320,11 @@ fn trees_file(member: usize) -> String {
     format!("trees-{member}.json.gz")
 }
 
-/// Puts each row's extra numbers behind its own.
+/// Puts each row's extra numbers behind its own; both tables have `rows` rows.
 #[must_use]
-pub fn join_rows(own: &[f32], own_width: usize, extra: Option<&[f32]>) -> Vec<f32> {
+pub fn join_rows(own: &[f32], rows: usize, extra: Option<&[f32]>) -> Vec<f32> {
     let Some(extra) = extra else { return own.to_vec() };
-    let rows = own.len() / own_width.max(1);
-    let extra_width = extra.len() / rows.max(1);
+    let [own_width, extra_width] = [own, extra].map(|table| (table.len() / rows.max(1)).max(1));
     let pairs = own.chunks_exact(own_width).zip(extra.chunks_exact(extra_width));
     pairs.flat_map(|(own, extra)| own.iter().chain(extra).copied()).collect()
 }
@@ -381,9 +387,7 @@ impl ProfileModel for Hybrid {
     }
 
     fn predict(&self, reference: &Reference, targets: &[Target]) -> Result<Vec<Prediction>, ModelError> {
-        if tissue_ids(reference) != self.settings.tissues {
-            baseline::check_tissues(&self.settings.tissues, reference.tissues())?;
-        }
+        baseline::check_tissues(&self.settings.tissues, reference.tissues())?;
         let mut predictions = Vec::with_capacity(targets.len());
         for batch in targets.chunks(BATCH) {
             predictions.extend(self.predict_batch(reference, batch)?);
@@ -394,7 +398,7 @@ impl ProfileModel for Hybrid {
 
 impl StoredModel for Hybrid {
     fn method(&self) -> &'static str {
-        if self.base.is_some() { "hybrid" } else { "published-hybrid" }
+        if self.base.is_some() { HYBRID } else { PUBLISHED_HYBRID }
     }
 
     fn settings(&self) -> Result<serde_json::Value, ModelError> {
@@ -407,12 +411,11 @@ impl StoredModel for Hybrid {
             files.extend(base.files()?.into_values().map(|bytes| (BASE_FILE.to_owned(), bytes)));
         }
         for (index, member) in self.members.iter().enumerate() {
-            files.insert(network_file(index), member.network.to_bytes()?);
+            files.insert(network_file(index), member.network.variables().to_bytes(candle_core::DType::F16)?);
             if let Some(trees) = &member.trees {
-                let packed = trees.to_json_gz().map_err(|error| ModelError::File {
-                    file: trees_file(index),
-                    reason: error.to_string(),
-                })?;
+                let packed = trees
+                    .to_json_gz()
+                    .map_err(|error| ModelError::File { file: trees_file(index), reason: error.to_string() })?;
                 files.insert(trees_file(index), packed);
             }
         }

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +167,19 @@ pub struct PairBatch {
     pub neighbour_profiles: Vec<f32>,
     /// The aux numbers: signed ln(1 + distance), standardised; target strand one-hot; neighbour strand one-hot.
     pub aux: Vec<[f32; AUX]>,
+}
+
+impl PairBatch {
+    /// Returns the pairs of a range, for a network of so many tissues.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>, tissues: usize) -> Self {
+        Self {
+            target_promoters: self.target_promoters[range.clone()].to_vec(),
+            neighbour_promoters: self.neighbour_promoters[range.clone()].to_vec(),
+            neighbour_profiles: self.neighbour_profiles[range.start * tissues..range.end * tissues].to_vec(),
+            aux: self.aux[range].to_vec(),
+        }
+    }
 }
 
 /// The network with its variables.

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::ModelError;
 use super::golden::{self, Golden};
 use super::manifest::{Card, SCHEMA};
 use super::method::{self, StoredModel};
-use super::{ModelError, ProfileModel};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
@@ -116,7 +116,7 @@ pub fn load(folder: &Path) -> Result<LoadedModel, ModelError> {
     let model = method::build(&card, &files)?;
     let golden = files.get(golden::FILE).ok_or_else(|| fault(golden::FILE, "is not in the manifest".to_owned()))?;
     let golden: Golden = serde_json::from_slice(golden).map_err(|error| fault(golden::FILE, error.to_string()))?;
-    golden.check(model.as_profile_model())?;
+    golden.check(&*model)?;
     Ok(LoadedModel { card, digest: format!("sha256:{}", sha256(&manifest)), model })
 }
 

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{self, BaselineKind, SavedModel, Tensors};
+use super::baseline::{self, BaselineKind, Tensors, WEIGHTS_FILE};
 use super::features::Features;
+use super::method::StoredModel;
 use super::{ModelError, Prediction, ProfileModel, Scale, Target};
 use crate::reference::Reference;
+use crate::reference::vicinity::Neighbour;
 
 /// Targets whose features are in memory at once.
 const BATCH: usize = 512;
@@ -143,6 +145,26 @@ impl RidgeModel {
         Self::try_new(kind, settings, weights)
     }
 
+    /// Returns the outputs before they are turned into profiles: targets × outputs, row by row.
+    ///
+    /// # Errors
+    /// The reference has other tissues than the model.
+    pub fn outputs_of(&self, reference: &Reference, targets: &[Target]) -> Result<Vec<f32>, ModelError> {
+        baseline::check_tissues(&self.settings.tissues, reference.tissues())?;
+        let mut outputs = Vec::new();
+        for batch in targets.chunks(BATCH) {
+            let matrix = self.settings.features.matrix(reference, reference.vicinity(), batch);
+            outputs.extend((0..batch.len()).flat_map(|row| self.outputs(matrix.row(row))));
+        }
+        Ok(outputs)
+    }
+
+    /// Returns the reference genes that a target's outputs are computed from, nearest first.
+    #[must_use]
+    pub fn references(&self, reference: &Reference, target: &Target) -> Vec<Neighbour> {
+        self.settings.features.references(reference.vicinity(), target)
+    }
+
     fn outputs(&self, row: &[f32]) -> Vec<f32> {
         let RidgeWeights { centre, factor, coefficients, intercept } = &self.weights;
         let mut outputs = intercept.clone();
@@ -169,41 +191,36 @@ impl ProfileModel for RidgeModel {
     }
 
     fn predict(&self, reference: &Reference, targets: &[Target]) -> Result<Vec<Prediction>, ModelError> {
-        baseline::check_tissues(&self.settings.tissues, reference.tissues())?;
-        let vicinity = reference.vicinity();
-        let features = &self.settings.features;
-        let mut predictions = Vec::with_capacity(targets.len());
-        for batch in targets.chunks(BATCH) {
-            let matrix = features.matrix(reference, vicinity, batch);
-            for (row, target) in batch.iter().enumerate() {
-                let values = self.settings.outputs.decode(self.outputs(matrix.row(row)));
-                if !values.iter().all(|value| value.is_finite()) {
-                    return Err(ModelError::NotFinite);
-                }
-                predictions.push(Prediction { values, references: features.references(vicinity, target) });
-            }
-        }
-        Ok(predictions)
+        let rows = self.outputs_of(reference, targets)?;
+        let width = self.settings.outputs.width(self.settings.tissues.len());
+        let predict = |(outputs, target): (&[f32], &Target)| {
+            let values = self.settings.outputs.decode(outputs.to_vec());
+            let finite = values.iter().all(|value| value.is_finite());
+            let references = self.references(reference, target);
+            if finite { Ok(Prediction { values, references }) } else { Err(ModelError::NotFinite) }
+        };
+        rows.chunks_exact(width).zip(targets).map(predict).collect()
     }
 }
 
-impl SavedModel for RidgeModel {
-    fn kind(&self) -> BaselineKind {
-        self.kind
+impl StoredModel for RidgeModel {
+    fn method(&self) -> &'static str {
+        self.kind.as_str()
     }
 
     fn settings(&self) -> Result<serde_json::Value, ModelError> {
         baseline::write_settings(&self.settings)
     }
 
-    fn save(&self) -> Result<Vec<u8>, ModelError> {
+    fn files(&self) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
         let (inputs, outputs) = shape(&self.settings);
-        baseline::write_tensors(&BTreeMap::from([
+        let weights = baseline::write_tensors(&BTreeMap::from([
             (CENTRE, (vec![inputs], &self.weights.centre[..])),
             (FACTOR, (vec![inputs], &self.weights.factor[..])),
             (COEFFICIENTS, (vec![inputs, outputs], &self.weights.coefficients[..])),
             (INTERCEPT, (vec![outputs], &self.weights.intercept[..])),
-        ]))
+        ]))?;
+        Ok(BTreeMap::from([(WEIGHTS_FILE.to_owned(), weights)]))
     }
 }
 

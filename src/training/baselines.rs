@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use nalgebra::DMatrix;
 
 use super::folds::inner_folds;
-use super::least_squares::{NormalEquations, Solution};
-use crate::model::baseline::{BaselineKind, SavedModel, tissue_ids};
+use super::least_squares::NormalEquations;
+use crate::model::baseline::{BaselineKind, tissue_ids};
 use crate::model::distance::DistanceModel;
 use crate::model::features::{FeatureBlock, Features, Matrix, ProfileForm};
+use crate::model::method::StoredModel;
 use crate::model::ridge::{Outputs, RidgeModel, RidgeSettings, RidgeWeights};
-use crate::model::{ModelError, Scale, Target};
+use crate::model::{ModelError, ProfileModel, Scale, Target};
 use crate::reference::{GeneIndex, Reference};
 
 /// Genes whose standardised features are in memory as f64 at once.
@@ -24,6 +25,9 @@ const COARSE: f64 = 3.0;
 const PENALTIES: [f64; 2] = [1e-3, 1e3];
 /// Factors that are tried on the penalty of each kind of feature.
 const FINE: [f64; 2] = [1.0 / 3.0, 3.0];
+
+/// Offsets that are tried for distance weights.
+const OFFSETS_BP: [u32; 6] = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000];
 
 /// What a fit of a baseline needs beside the genes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub fn fit_baseline(
     genes: &[GeneIndex],
     scale: Scale,
     settings: BaselineSettings,
-) -> Result<Box<dyn SavedModel>, ModelError> {
+) -> Result<Box<dyn StoredModel>, ModelError> {
     let genes: Vec<GeneIndex> = genes
         .iter()
         .copied()
@@ -65,7 +69,9 @@ pub fn fit_baseline(
         | BaselineKind::FlankingMean
         | BaselineKind::DistanceWeighted => {
             let mean = mean_profile(reference, &genes, scale);
-            return Ok(Box::new(DistanceModel::new(kind, scale, tissue_ids(reference), mean)));
+            let model = DistanceModel::new(kind, scale, tissue_ids(reference), mean);
+            let tuned = kind == BaselineKind::DistanceWeighted;
+            return Ok(Box::new(if tuned { fit_offset(&model, reference, &genes)? } else { model }));
         }
         BaselineKind::RidgeNearest => {
             let form = if scale == Scale::MinMax { ProfileForm::MinMax } else { ProfileForm::Log2 };
@@ -78,7 +84,35 @@ pub fn fit_baseline(
     };
     let (penalties, tissues) = (BTreeMap::new(), tissue_ids(reference));
     let plan = RidgeSettings { scale, tissues, outputs, features, penalties };
-    Ok(Box::new(fit_ridge(kind, plan, reference, &genes, settings.inner_folds)?))
+    let ridge = Ridge::prepare(kind, plan, reference, &genes, settings.inner_folds)?;
+    Ok(Box::new(ridge.model(&ridge.all)?))
+}
+
+/// Chooses the offset of distance weights with the smallest error on the genes, each from its neighbours: the squared
+/// difference of standardised profiles, which is 2 (1 − Pearson r) a tissue.
+fn fit_offset(model: &DistanceModel, reference: &Reference, genes: &[GeneIndex]) -> Result<DistanceModel, ModelError> {
+    let targets: Vec<Target> = genes.iter().filter_map(|&gene| Target::of_gene(reference, gene)).collect();
+    let truth = genes.iter().map(|&gene| shape_of(&model.scale().forward(reference.expression(gene))));
+    let truth: Vec<Vec<f32>> = truth.collect();
+    let mut best = (f64::INFINITY, model.clone());
+    for offset_bp in OFFSETS_BP {
+        let candidate = model.clone().with_offset(offset_bp);
+        let predictions = candidate.predict(reference, &targets)?;
+        let squares = predictions.iter().zip(&truth).flat_map(|(prediction, truth)| {
+            shape_of(&prediction.values).into_iter().zip(truth).map(|(p, t)| f64::from(p - t).powi(2))
+        });
+        let error = squares.sum();
+        if error < best.0 {
+            best = (error, candidate);
+        }
+    }
+    Ok(best.1)
+}
+
+fn shape_of(profile: &[f32]) -> Vec<f32> {
+    let mut outputs = Outputs::ShapeAndLevel.encode(profile);
+    outputs.truncate(profile.len());
+    outputs
 }
 
 /// Returns the mean, by tissue, of the genes' profiles on a scale.
@@ -91,40 +125,108 @@ fn mean_profile(reference: &Reference, genes: &[GeneIndex], scale: Scale) -> Vec
     sums.into_iter().map(|sum| (sum / genes.len() as f64) as f32).collect()
 }
 
-fn fit_ridge(
-    kind: BaselineKind,
-    mut plan: RidgeSettings,
+/// A ridge with what it says of each gene that it was fitted to when that gene's fold is left out.
+#[derive(Debug, Clone)]
+pub struct RidgeFit {
+    /// The model, fitted to all genes.
+    pub model: RidgeModel,
+    /// By gene, the outputs of the same ridge fitted to the other folds.
+    pub held_out: Vec<(GeneIndex, Vec<f32>)>,
+}
+
+/// Fits the ridge on the surroundings, with its held-out outputs for whatever is fitted on top of it.
+///
+/// # Errors
+/// None of the genes can be fitted to.
+pub fn fit_surroundings(
     reference: &Reference,
     genes: &[GeneIndex],
-    inner: usize,
-) -> Result<RidgeModel, ModelError> {
-    let folds = inner_folds(reference, genes, inner);
-    let targets: Vec<Target> = folds.iter().flatten().filter_map(|&gene| Target::of_gene(reference, gene)).collect();
-    let matrix = plan.features.matrix(reference, reference.vicinity(), &targets);
-    let Standardised { centre, factor } = Standardised::of(&matrix);
-    let mut at = 0;
-    let mut parts = Vec::with_capacity(folds.len());
-    for fold in &folds {
-        let mut equations = NormalEquations::new(matrix.columns(), plan.outputs.width(plan.tissues.len()));
-        for genes in fold.chunks(BATCH) {
-            let x = standardised(&matrix, at..at + genes.len(), (&centre, &factor));
-            let y = genes.iter().flat_map(|&gene| {
-                let profile = plan.scale.forward(reference.expression(gene));
-                plan.outputs.encode(&profile).into_iter().map(f64::from)
-            });
-            let outputs = plan.outputs.width(plan.tissues.len());
-            equations.add_rows(&x, &DMatrix::from_iterator(outputs, genes.len(), y));
-            at += genes.len();
+    scale: Scale,
+    settings: BaselineSettings,
+) -> Result<RidgeFit, ModelError> {
+    let kind = BaselineKind::RidgeSurroundings;
+    let plan = RidgeSettings {
+        scale,
+        tissues: tissue_ids(reference),
+        outputs: Outputs::ShapeAndLevel,
+        features: Features::surroundings_and_promoter(settings.promoter_tss),
+        penalties: BTreeMap::new(),
+    };
+    let ridge = Ridge::prepare(kind, plan, reference, genes, settings.inner_folds)?;
+    let held_out = ridge.held_out(reference)?;
+    Ok(RidgeFit { model: ridge.model(&ridge.all)?, held_out })
+}
+
+/// A ridge regression whose equations are set up and whose penalties are chosen.
+struct Ridge {
+    kind: BaselineKind,
+    plan: RidgeSettings,
+    folds: Vec<Vec<GeneIndex>>,
+    parts: Vec<NormalEquations>,
+    all: NormalEquations,
+    penalties: Vec<f64>,
+    standardised: Standardised,
+}
+
+impl Ridge {
+    fn prepare(
+        kind: BaselineKind,
+        mut plan: RidgeSettings,
+        reference: &Reference,
+        genes: &[GeneIndex],
+        inner: usize,
+    ) -> Result<Self, ModelError> {
+        let folds = inner_folds(reference, genes, inner);
+        let targets: Vec<Target> =
+            folds.iter().flatten().filter_map(|&gene| Target::of_gene(reference, gene)).collect();
+        let matrix = plan.features.matrix(reference, reference.vicinity(), &targets);
+        let own = Standardised::of(&matrix);
+        let outputs = plan.outputs.width(plan.tissues.len());
+        let mut at = 0;
+        let mut parts = Vec::with_capacity(folds.len());
+        for fold in &folds {
+            let mut equations = NormalEquations::new(matrix.columns(), outputs);
+            for genes in fold.chunks(BATCH) {
+                let x = standardised(&matrix, at..at + genes.len(), (&own.centre, &own.factor));
+                let y = genes.iter().flat_map(|&gene| {
+                    let profile = plan.scale.forward(reference.expression(gene));
+                    plan.outputs.encode(&profile).into_iter().map(f64::from)
+                });
+                equations.add_rows(&x, &DMatrix::from_iterator(outputs, genes.len(), y));
+                at += genes.len();
+            }
+            equations.mirror();
+            parts.push(equations);
         }
-        equations.mirror();
-        parts.push(equations);
+        let groups = Groups::of(&plan.features, plan.tissues.len());
+        let (penalties, all) = search(&parts, &groups, plan.tissues.len()).ok_or(ModelError::NotFinite)?;
+        plan.penalties = groups.names.iter().map(|name| (*name).to_owned()).zip(penalties.iter().copied()).collect();
+        let penalties = groups.spread(&penalties);
+        Ok(Self { kind, plan, folds, parts, all, penalties, standardised: own })
     }
-    let groups = Groups::of(&plan.features, plan.tissues.len());
-    let (penalties, solution) = search(&parts, &groups, plan.tissues.len()).ok_or(ModelError::NotFinite)?;
-    plan.penalties = groups.names.iter().map(|name| (*name).to_owned()).zip(penalties).collect();
-    let coefficients = solution.coefficients.transpose().iter().map(|value| *value as f32).collect();
-    let intercept = solution.intercept.iter().map(|value| *value as f32).collect();
-    RidgeModel::try_new(kind, plan, RidgeWeights { centre, factor, coefficients, intercept })
+
+    fn model(&self, equations: &NormalEquations) -> Result<RidgeModel, ModelError> {
+        let solution = equations.solve(&self.penalties).ok_or(ModelError::NotFinite)?;
+        let weights = RidgeWeights {
+            centre: self.standardised.centre.clone(),
+            factor: self.standardised.factor.clone(),
+            coefficients: solution.coefficients.transpose().iter().map(|value| *value as f32).collect(),
+            intercept: solution.intercept.iter().map(|value| *value as f32).collect(),
+        };
+        RidgeModel::try_new(self.kind, self.plan.clone(), weights)
+    }
+
+    fn held_out(&self, reference: &Reference) -> Result<Vec<(GeneIndex, Vec<f32>)>, ModelError> {
+        let width = self.plan.outputs.width(self.plan.tissues.len());
+        let mut held_out = Vec::new();
+        for (genes, part) in self.folds.iter().zip(&self.parts) {
+            let others = self.model(&self.all.without(part))?;
+            let targets: Vec<Target> = genes.iter().filter_map(|&gene| Target::of_gene(reference, gene)).collect();
+            let rows = others.outputs_of(reference, &targets)?;
+            held_out.extend(genes.iter().copied().zip(rows.chunks_exact(width).map(<[f32]>::to_vec)));
+        }
+        Ok(held_out)
+    }
 }
 
 /// Each feature's mean and one over its standard deviation, over the rows that have it; 0 for one that never varies.
@@ -197,59 +299,71 @@ impl Groups {
     }
 }
 
-/// Chooses penalties on inner folds, each predicted from the others, and solves with them on all rows.
+/// The best penalties so far, by the squared error on inner folds, each predicted from the others.
+struct Search<'a> {
+    parts: &'a [NormalEquations],
+    all: NormalEquations,
+    groups: &'a Groups,
+    outputs: usize,
+    penalties: Vec<f64>,
+    error: f64,
+}
+
+impl Search<'_> {
+    /// Tries penalties and keeps them where they are better; `None` where the equations cannot be solved.
+    fn consider(&mut self, penalties: Vec<f64>) -> Option<bool> {
+        let spread = self.groups.spread(&penalties);
+        let error_on = |part: &NormalEquations| {
+            let fitted = self.all.without(part).solve(&spread)?;
+            Some(part.squared_error(&fitted, self.outputs))
+        };
+        let error = self.parts.iter().map(error_on).sum::<Option<f64>>()?;
+        let better = error < self.error;
+        if better {
+            (self.penalties, self.error) = (penalties, error);
+        }
+        Some(better)
+    }
+
+    /// Multiplies all penalties by a factor for as long as that helps; returns whether it did at all.
+    fn walk(&mut self, factor: f64) -> Option<bool> {
+        let mut walked = false;
+        loop {
+            let next: Vec<f64> = self.penalties.iter().map(|penalty| penalty * factor).collect();
+            if !(PENALTIES[0]..=PENALTIES[1]).contains(&next[0]) || !self.consider(next)? {
+                return Some(walked);
+            }
+            walked = true;
+        }
+    }
+}
+
+/// Chooses penalties on inner folds; returns them with the equations of all rows.
 ///
-/// First one penalty for all features, walking downhill from 1 a gene; then the penalty of each kind by itself.
-fn search(parts: &[NormalEquations], groups: &Groups, outputs: usize) -> Option<(Vec<f64>, Solution)> {
+/// First one penalty for all features, walking downhill from 1 a gene; then that of each kind of feature by itself.
+/// With a single fold there is nothing to choose on, and the penalty stays 1.
+fn search(parts: &[NormalEquations], groups: &Groups, outputs: usize) -> Option<(Vec<f64>, NormalEquations)> {
     let (first, others) = parts.split_first()?;
     let mut all = first.clone();
-    others.iter().for_each(|part| all.add(part));
-    let error = |penalties: &[f64]| {
-        let penalties = groups.spread(penalties);
-        let of_part = |part| Some(part).map(|part: &NormalEquations| (part, all.without(part)));
-        parts
-            .iter()
-            .filter_map(of_part)
-            .map(|(part, rest)| Some(part.squared_error(&rest.solve(&penalties)?, outputs)))
-            .sum::<Option<f64>>()
-    };
-    let mut penalties = vec![1.0; groups.names.len()];
+    for part in others {
+        all.add(part);
+    }
+    let kinds = groups.names.len();
+    let mut search = Search { parts, all, groups, outputs, penalties: vec![1.0; kinds], error: f64::INFINITY };
     if parts.len() > 1 {
-        let mut best = error(&penalties)?;
-        let mut try_with = |candidate: Vec<f64>, penalties: &mut Vec<f64>| {
-            let found = error(&candidate)?;
-            let better = found < best;
-            if better {
-                best = found;
-                *penalties = candidate;
-            }
-            Some(better)
-        };
-        for factor in [1.0 / COARSE, COARSE] {
-            let mut walked = false;
-            loop {
-                let next: Vec<f64> = penalties.iter().map(|penalty| penalty * factor).collect();
-                if !(PENALTIES[0]..=PENALTIES[1]).contains(&next[0]) || !try_with(next, &mut penalties)? {
-                    break;
-                }
-                walked = true;
-            }
-            if walked {
-                break;
-            }
-        }
-        for group in 0..if groups.names.len() > 1 { groups.names.len() } else { 0 } {
+        search.consider(vec![1.0; kinds])?;
+        let _ = search.walk(1.0 / COARSE)? || search.walk(COARSE)?;
+        for kind in (0..kinds).filter(|_| kinds > 1) {
             for factor in FINE {
-                let mut next = penalties.clone();
-                next[group] *= factor;
-                if try_with(next, &mut penalties)? {
+                let mut next = search.penalties.clone();
+                next[kind] *= factor;
+                if search.consider(next)? {
                     break;
                 }
             }
         }
     }
-    let solution = all.solve(&groups.spread(&penalties))?;
-    Some((penalties, solution))
+    Some((search.penalties, search.all))
 }
 
 #[cfg(test)]

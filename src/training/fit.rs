@@ -349,12 +349,7 @@ fn validation_loss(network: &PairNetwork, data: &PairData, batch: usize) -> Resu
     let mut sum = 0.0;
     for pairs in all.chunks(batch.max(64)) {
         let range = pairs[0]..pairs[0] + pairs.len();
-        let part = PairBatch {
-            target_promoters: whole.target_promoters[range.clone()].to_vec(),
-            neighbour_promoters: whole.neighbour_promoters[range.clone()].to_vec(),
-            neighbour_profiles: whole.neighbour_profiles[range.start * tissues..range.end * tissues].to_vec(),
-            aux: whole.aux[range].to_vec(),
-        };
+        let part = whole.slice(range, tissues);
         let output = network.forward(&embeddings, &part, &mut Pass::Infer)?;
         let squares = (output - data.targets(pairs, &Device::Cpu)?)?.sqr()?.sum_all()?;
         sum += f64::from(squares.to_scalar::<f32>()?);

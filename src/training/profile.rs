@@ -11,12 +11,11 @@ use super::boost::{self, BoostError, Samples};
 use super::fit::{self, FitError, FitSettings, Pair, PairData, Progress};
 use super::folds::inner_folds;
 use crate::model::baseline::tissue_ids;
-use crate::model::features::Features;
-use crate::model::hybrid::{
-    Head, Hybrid, HybridSettings, Member, PairScaling, Pairs, encode, join_rows, signed_log,
-};
+use crate::model::features::{Features, Matrix};
+use crate::model::hybrid::{Head, Hybrid, HybridSettings, Member, PairScaling, Pairs, encode, join_rows, signed_log};
 use crate::model::layers::Pass;
-use crate::model::network::{NetworkSettings, PAPER_PROMOTER_LENGTH};
+use crate::model::method::StoredModel;
+use crate::model::network::{Embeddings, NetworkSettings, PAPER_PROMOTER_LENGTH, PairNetwork};
 use crate::model::ridge::Outputs;
 use crate::model::{ModelError, Neighbour, Scale, Target};
 use crate::reference::{GeneIndex, Reference};
@@ -154,8 +153,12 @@ pub fn fit_hybrid(
     let workshop = Workshop { reference, plan, settings: &settings, base: base.as_ref(), progress };
     let mut members = Vec::with_capacity(folds.len());
     for held_out in 0..folds.len() {
-        let others: Vec<GeneIndex> =
-            folds.iter().enumerate().filter(|(fold, _)| *fold != held_out).flat_map(|(_, genes)| genes.clone()).collect();
+        let others: Vec<GeneIndex> = folds
+            .iter()
+            .enumerate()
+            .filter(|(fold, _)| *fold != held_out)
+            .flat_map(|(_, genes)| genes.clone())
+            .collect();
         members.push(workshop.member(held_out, &others, &folds[held_out], validation)?);
     }
     let base = base.map(|fit| fit.model);
@@ -214,13 +217,7 @@ fn scaling_of(reference: &Reference, genes: &[GeneIndex], scale: Scale, outputs:
     let n = distances.len().max(1) as f64;
     let centre = distances.iter().sum::<f64>() / n;
     let sd = (distances.iter().map(|d| (d - centre).powi(2)).sum::<f64>() / n).sqrt();
-    PairScaling {
-        low,
-        span,
-        mean,
-        distance_mean: centre as f32,
-        distance_sd: if sd > 1e-6 { sd as f32 } else { 1.0 },
-    }
+    PairScaling { low, span, mean, distance_mean: centre as f32, distance_sd: if sd > 1e-6 { sd as f32 } else { 1.0 } }
 }
 
 /// Pairs each gene with its nearest measured gene on either side: both directions of every adjacent pair.
@@ -281,17 +278,16 @@ impl Workshop<'_> {
             return Ok(Member { network, trees: None });
         }
         // As published the trees learn from both neighbours; on a base the base has read all of them already.
-        let pairs = if self.base.is_some() { nearest(self.reference, unseen) } else { flanking(self.reference, unseen) };
+        let pairs =
+            if self.base.is_some() { nearest(self.reference, unseen) } else { flanking(self.reference, unseen) };
         let (targets, neighbours): (Vec<Target>, Vec<Option<Neighbour>>) = pairs.into_iter().unzip();
         let written = Pairs::new(self.reference, self.settings, &targets, &neighbours);
         let own = network_features(&network, &written)?;
         let margins = self.base.map(|base| base_outputs(base, &targets)).transpose()?;
         let extra = self.settings.extra.as_ref();
         let extra = extra.map(|extra| extra.matrix(self.reference, self.reference.vicinity(), &targets));
-        let width = self.settings.network.features();
-        let features = join_rows(&own, width, margins.as_deref());
-        let width = features.len() / targets.len();
-        let features = join_rows(&features, width, extra.as_ref().map(crate::model::features::Matrix::values));
+        let features = join_rows(&own, targets.len(), margins.as_deref());
+        let features = join_rows(&features, targets.len(), extra.as_ref().map(Matrix::values));
         let wanted: Vec<f32> = targets.iter().flat_map(|target| self.wanted(target)).collect();
         let samples = Samples {
             features: &features,
@@ -385,17 +381,17 @@ fn base_outputs(base: &RidgeFit, targets: &[Target]) -> Result<Vec<f32>, TrainEr
 }
 
 /// Computes the network's features of pairs, without dropout.
-fn network_features(network: &crate::model::network::PairNetwork, pairs: &Pairs<'_>) -> Result<Vec<f32>, ModelError> {
+fn network_features(network: &PairNetwork, pairs: &Pairs<'_>) -> Result<Vec<f32>, ModelError> {
     /// Promoters and pairs that go through the network at once: bounds the memory.
     const AT_ONCE: usize = 256;
     let mut sets = Vec::new();
     for chunk in pairs.promoters.chunks(AT_ONCE) {
         sets.push(network.encode_promoters(chunk, &mut Pass::Infer)?);
     }
-    let embeddings = crate::model::network::Embeddings::concat(&sets.iter().collect::<Vec<_>>())?;
+    let embeddings = Embeddings::concat(&sets.iter().collect::<Vec<_>>())?;
     let mut features = Vec::new();
     for start in (0..pairs.batch.aux.len()).step_by(AT_ONCE) {
-        let batch = pairs.batch.slice(start..(start + AT_ONCE).min(pairs.batch.aux.len()));
+        let batch = pairs.batch.slice(start..(start + AT_ONCE).min(pairs.batch.aux.len()), network.settings().tissues);
         features.extend(network.features(&embeddings, &batch, &mut Pass::Infer)?.flatten_all()?.to_vec1::<f32>()?);
     }
     Ok(features)

@@ -62,7 +62,8 @@ impl Axis {
     fn of(profile: &ProfileAnswer, quantity: Quantity) -> Self {
         let highest = |lengths: &mut dyn Iterator<Item = f32>| lengths.fold(0.0_f32, f32::max);
         let value = highest(&mut profile.tissues.iter().filter_map(|one| quantity.length(one)));
-        let upper = highest(&mut profile.tissues.iter().filter_map(|one| quantity.interval(one)).map(|(_, upper)| upper));
+        let upper =
+            highest(&mut profile.tissues.iter().filter_map(|one| quantity.interval(one)).map(|(_, upper)| upper));
         let reach = value.max(upper.min(LONGEST_INTERVAL * value));
         let reach = if reach > 0.0 { reach } else { 1.0 };
         // The step is 1, 2 or 5 times a power of ten, so that there are about five ticks.
@@ -124,9 +125,9 @@ fn axis_label(profile: &ProfileAnswer, quantity: Quantity) -> String {
 fn head(out: &mut String, profile: &ProfileAnswer, quantity: Quantity) {
     let count = |source: Source| profile.tissues.iter().filter(|one| one.source == source).count();
     let top = profile.tissues.iter().filter_map(|one| quantity.length(one).map(|length| (length, one.name.as_str())));
-    let top = top.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(String::new(), |(length, name)| {
-        format!(" The highest is {name} with {}.", rounded(length))
-    });
+    let top = top
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(String::new(), |(length, name)| format!(" The highest is {name} with {}.", rounded(length)));
     let _ = write!(
         out,
         "<title id=\"tc-title\">Tissue profile of {}</title><desc id=\"tc-desc\">{}, by tissue: {} tissues measured, {} \
@@ -161,7 +162,8 @@ fn heading(out: &mut String, profile: &ProfileAnswer) {
     let gene = &profile.gene;
     let version = gene.version.map_or(String::new(), |version| format!(".{version}"));
     let id = if gene.symbol == gene.gene_id { String::new() } else { format!("{}{version}", gene.gene_id) };
-    let model = profile.model.as_ref().map_or("no model".to_owned(), |model| format!("model {} {}", model.name, model.version));
+    let model =
+        profile.model.as_ref().map_or("no model".to_owned(), |model| format!("model {} {}", model.name, model.version));
     let place = match (&gene.chromosome, gene.tss, gene.strand) {
         (Some(chromosome), Some(tss), Some(strand)) => format!("{chromosome}:{tss} ({strand})"),
         _ => "no place in the annotation".to_owned(),

@@ -1,0 +1,158 @@
+//! Where the service's data comes from: the store's datasets and imputed profiles, the folder of models.
+//!
+//! The store is asked at start and then looked at every few seconds for a dataset that changed; no request waits for
+//! it, and one that is away costs readiness and no answer.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::{Event, Loaded};
+use crate::http::state::{Save, Saver};
+use crate::model::method::StoredModel;
+use crate::model::registry;
+use crate::model::served::ServedModel;
+use crate::reference::Reference;
+use crate::store::Store;
+
+/// Batches of imputed profiles that may wait for the store.
+const SAVE_QUEUE: usize = 256;
+
+/// The store and the models as the service reads them.
+#[derive(Debug, Clone)]
+pub struct DataSource {
+    store: Arc<Store>,
+    models_dir: PathBuf,
+    models: Vec<Arc<ServedModel>>,
+    saver: Saver,
+}
+
+/// What runs beside the service: saving and looking for changes.
+#[derive(Debug)]
+pub struct Background {
+    saving: JoinHandle<()>,
+    watching: JoinHandle<()>,
+}
+
+impl DataSource {
+    /// Checks the schema, loads every model, and starts to save imputed profiles.
+    ///
+    /// # Errors
+    /// The schema is not the program's, or a model does not pass its checks.
+    pub async fn open(store: Store, models_dir: PathBuf) -> anyhow::Result<(Self, JoinHandle<()>)> {
+        store.require_current_schema().await?;
+        let store = Arc::new(store);
+        let folder = models_dir.clone();
+        let models = tokio::task::spawn_blocking(move || load_models(&folder)).await??;
+        let (saver, saves) = mpsc::channel(SAVE_QUEUE);
+        let saving = tokio::spawn(save(Arc::clone(&store), saves));
+        Ok((Self { store, models_dir, models, saver }, saving))
+    }
+
+    /// Loads every dataset with the profiles that were imputed before, and the versions that this is.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn load(&self) -> anyhow::Result<(Loaded, BTreeMap<String, String>)> {
+        let versions = self.store.versions().await?;
+        let mut references: Vec<Arc<Reference>> = Vec::with_capacity(versions.len());
+        let mut imputed = BTreeMap::new();
+        for name in versions.keys() {
+            // One that was removed since the names were read is simply not served.
+            let Some(reference) = self.store.load_reference(name).await? else { continue };
+            let version = reference.dataset().version.clone();
+            for model in &self.models {
+                let profiles = self.store.imputed_all(&version, &model.digest).await?;
+                imputed.insert((version.clone(), model.digest.clone()), profiles.into_iter().collect());
+            }
+            references.push(Arc::new(reference));
+        }
+        let models = self.models.clone();
+        Ok((Loaded { references, models, imputed, saver: Some(self.saver.clone()) }, versions))
+    }
+
+    /// Looks for changed datasets until the service is gone.
+    #[must_use]
+    pub fn watch(
+        self,
+        mut known: BTreeMap<String, String>,
+        every: Duration,
+        events: mpsc::Sender<Event>,
+    ) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let event = match self.store.versions().await {
+                    Ok(versions) if versions == known => Event::Store { answers: true },
+                    Ok(_) => match self.load().await {
+                        Ok((loaded, versions)) => {
+                            known = versions;
+                            Event::Changed(loaded)
+                        }
+                        Err(error) => {
+                            tracing::error!(error = format!("{error:#}"), "a changed dataset could not be read");
+                            Event::Store { answers: false }
+                        }
+                    },
+                    Err(error) => {
+                        tracing::error!(%error, "the store does not answer; the loaded datasets are served on");
+                        Event::Store { answers: false }
+                    }
+                };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Returns the folder of models.
+    #[must_use]
+    pub fn models_dir(&self) -> &std::path::Path {
+        &self.models_dir
+    }
+}
+
+impl Background {
+    /// Takes charge of the tasks.
+    #[must_use]
+    pub fn new(saving: JoinHandle<()>, watching: JoinHandle<()>) -> Self {
+        Self { saving, watching }
+    }
+
+    /// Stops looking for changes and lets what waits be saved, for a short while.
+    pub async fn end(self) {
+        self.watching.abort();
+        if tokio::time::timeout(Duration::from_secs(5), self.saving).await.is_err() {
+            tracing::warn!("some imputed profiles were not saved: they will be imputed again");
+        }
+    }
+}
+
+/// Loads the newest version of every model; the better ones first, so that they are preferred.
+fn load_models(folder: &std::path::Path) -> anyhow::Result<Vec<Arc<ServedModel>>> {
+    let mut models = Vec::new();
+    for found in registry::newest(folder)? {
+        let loaded = registry::load(&found.path)
+            .with_context(|| format!("model {}@{} in {}", found.name, found.version, found.path.display()))?;
+        models.push(Arc::new(ServedModel {
+            card: loaded.card,
+            digest: loaded.digest,
+            model: Arc::<dyn StoredModel>::from(loaded.model),
+        }));
+    }
+    Ok(models)
+}
+
+async fn save(store: Arc<Store>, mut saves: mpsc::Receiver<Save>) {
+    while let Some(Save { dataset_version, model_digest, profiles }) = saves.recv().await {
+        if let Err(error) = store.save_imputed(&dataset_version, &model_digest, &profiles).await {
+            tracing::warn!(%error, profiles = profiles.len(), "imputed profiles were not saved");
+        }
+    }
+}
