@@ -4,6 +4,7 @@
 //! [`Target`]s, and returns numbers on its [`Scale`]. Imports `genome` and `reference`. Invariant: one prediction a
 //! target, in order, one finite number a tissue; alone or in a batch the same to 1e-4.
 
+pub mod baseline;
 pub mod boosted_trees;
 pub mod distance;
 pub mod features;
@@ -18,6 +19,7 @@ pub mod tissue_transformer;
 use serde::{Deserialize, Serialize};
 
 use crate::genome::{Biotype, Locus, Promoter};
+pub use crate::reference::vicinity::{Neighbour, Orientation};
 use crate::reference::{GeneIndex, Reference};
 
 /// What a model's numbers are.
@@ -75,29 +77,6 @@ impl Target {
             gene: Some(index),
         })
     }
-}
-
-/// How two neighbouring genes are turned to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Orientation {
-    /// Both on one strand.
-    Tandem,
-    /// Starts towards each other: the left gene on −, the right one on +.
-    Divergent,
-    /// Ends towards each other: the left gene on +, the right one on −.
-    Convergent,
-}
-
-/// A reference gene that a prediction used.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Neighbour {
-    /// Its index in the reference.
-    pub gene: GeneIndex,
-    /// Base pairs from the target's transcription start to its own: negative where it lies to the left.
-    pub distance_bp: i64,
-    /// How the two are turned to each other.
-    pub orientation: Orientation,
 }
 
 /// A model's answer for one target.

@@ -5,16 +5,19 @@
 //! one number a tissue; NaN is a value that nobody measured.
 
 pub mod annotation;
+pub mod cover;
 pub mod gct;
 pub mod promoter;
 pub mod vicinity;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::genome::{Assembly, Gene, GeneId, Promoter, Tissue};
+use vicinity::Vicinity;
 
 /// The unit of a dataset's expression values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,6 +97,8 @@ pub struct Reference {
     by_id: HashMap<GeneId, GeneIndex>,
     /// Upper-case symbol → genes in order.
     by_symbol: HashMap<String, Vec<GeneIndex>>,
+    /// Built when it is first asked for.
+    vicinity: OnceLock<Vicinity>,
 }
 
 impl Reference {
@@ -112,6 +117,7 @@ impl Reference {
             promoters: Vec::with_capacity(records.len()),
             by_id: HashMap::with_capacity(records.len()),
             by_symbol: HashMap::with_capacity(records.len()),
+            vicinity: OnceLock::new(),
         };
         for (index, record) in records.into_iter().enumerate() {
             match record.expression {
@@ -190,6 +196,11 @@ impl Reference {
     pub fn has_shape(&self, index: GeneIndex) -> bool {
         let values = self.expression(index);
         values.iter().all(|value| value.is_finite()) && values.iter().any(|value| (value - values[0]).abs() > 0.0)
+    }
+
+    /// Returns the index of the measured genes by place, built on the first call.
+    pub fn vicinity(&self) -> &Vicinity {
+        self.vicinity.get_or_init(|| Vicinity::new(self))
     }
 
     /// Returns why the gene counts as missing, or `None` where it is measured in full with a value above zero.
