@@ -3,8 +3,10 @@
 //! Plain synchronous Rust; imports `genome`, `reference` and `model`. Everything random comes from a passed seed, so
 //! that the same command gives the same weights.
 
+pub mod baselines;
 pub mod boost;
 pub mod fit;
 pub mod folds;
 pub mod init;
+mod least_squares;
 pub mod profile;
