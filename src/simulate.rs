@@ -357,7 +357,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_is_the_same_genome() {
-        let text = |seed| (simulated(seed).gct(), simulated(seed).gtf(), simulated(seed).fasta());
+        let text = |seed| {
+            let simulated = Simulation { genes: 60, seed, ..Simulation::default() }.run().unwrap();
+            (simulated.gct(), simulated.gtf(), simulated.fasta())
+        };
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));
     }

@@ -6,7 +6,8 @@ use super::metrics::Metric;
 use super::report::{Report, Row, Summary};
 use super::table::scale_name;
 
-const LABEL_WIDTH: f64 = 250.0;
+/// Width of a label's letter: an upper bound of the average in the fonts below.
+const LETTER_WIDTH: f64 = 7.4;
 const PANEL_WIDTH: f64 = 380.0;
 const PANEL_GAP: f64 = 40.0;
 const ROW_HEIGHT: f64 = 24.0;
@@ -30,7 +31,9 @@ impl Report {
             .filter(|(_, points)| !points.is_empty())
             .collect();
         let longest = panels.iter().map(|(_, points)| points.len()).max().unwrap_or(0);
-        let width = panels.len() as f64 * (LABEL_WIDTH + PANEL_WIDTH + PANEL_GAP) + INSET;
+        let letters = rows.iter().map(|row| label(row).chars().count()).max().unwrap_or(0);
+        let panel_width = letters as f64 * LETTER_WIDTH + PANEL_WIDTH + PANEL_GAP;
+        let width = panels.len() as f64 * panel_width + INSET;
         let height = TOP + longest as f64 * ROW_HEIGHT + BOTTOM;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -46,12 +49,17 @@ impl Report {
         );
         let _ = write!(svg, "<text class=\"s\" x=\"{INSET}\" y=\"24\">{}</text>", escaped(&heading));
         for (at, (metric, points)) in panels.iter().enumerate() {
-            let left = INSET + at as f64 * (LABEL_WIDTH + PANEL_WIDTH + PANEL_GAP) + LABEL_WIDTH;
+            let left = INSET + (at + 1) as f64 * panel_width - PANEL_WIDTH - PANEL_GAP;
             draw_panel(&mut svg, left, *metric, points);
         }
         svg.push_str("</svg>\n");
         svg
     }
+}
+
+/// Returns a row's label.
+fn label(row: &Row) -> String {
+    format!("{} · {}", row.method, scale_name(row.scale))
 }
 
 /// Returns the rows that have a metric, smallest error first; of two equal ones the first given stays first.
@@ -97,7 +105,6 @@ fn draw_panel(svg: &mut String, left: f64, metric: Metric, points: &[(&Row, Summ
     for (at, (row, summary)) in points.iter().enumerate() {
         let y = TOP + (at as f64 + 0.5) * ROW_HEIGHT;
         let [from, to] = summary.interval.map(place);
-        let label = format!("{} · {}", row.method, scale_name(row.scale));
         let _ = write!(
             svg,
             "<text class=\"n\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
@@ -105,7 +112,7 @@ fn draw_panel(svg: &mut String, left: f64, metric: Metric, points: &[(&Row, Summ
              <circle class=\"d\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4.5\"><title>{:.3} [{:.3}, {:.3}]</title></circle>",
             left - 10.0,
             y + 4.5,
-            escaped(&label),
+            escaped(&label(row)),
             place(summary.mean),
             summary.mean,
             summary.interval[0],
@@ -114,7 +121,7 @@ fn draw_panel(svg: &mut String, left: f64, metric: Metric, points: &[(&Row, Summ
     }
 }
 
-/// Returns a step of 1, 2 or 5 times a power of ten that cuts a span into four to ten parts, at least 0.01.
+/// Returns a round step, at least 0.01, that cuts a span of errors into at most eight parts.
 fn tick_step(span: f64) -> f64 {
     let steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
     steps.into_iter().find(|step| span / step <= 8.0).unwrap_or(1.0)

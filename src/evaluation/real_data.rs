@@ -111,7 +111,11 @@ fn check_known(reference: &Reference, kinds: &[BaselineKind], tolerance: f64) {
     let models = fit(reference, &split, kinds);
     let methods: Vec<_> = models
         .iter()
-        .map(|model| Method { name: model.kind().as_str(), model: model.as_ref(), controls: false })
+        .map(|model| Method {
+            name: model.kind().as_str(),
+            model: model.as_ref(),
+            controls: model.kind() > BaselineKind::RidgeNearest,
+        })
         .collect();
     let settings = EvaluationSettings { resamples: 200, ..EvaluationSettings::default() };
     let report = evaluate(reference, &split, &methods, &settings, &|_| ()).unwrap();

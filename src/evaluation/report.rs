@@ -161,8 +161,8 @@ pub struct Pair {
     pub ties: usize,
     /// Mean error over the other's mean error.
     pub error_ratio: f64,
-    /// Mean correlation over the other's mean correlation.
-    pub correlation_ratio: f64,
+    /// Mean correlation over the other's mean correlation; absent where the latter is not above 0.
+    pub correlation_ratio: Option<f64>,
 }
 
 impl Report {
@@ -341,7 +341,7 @@ fn pair(method: &MethodScores, other: &MethodScores, metric: Metric, settings: &
         losses,
         ties: differences.len() - wins - losses,
         error_ratio: mean(&own) / mean(&others),
-        correlation_ratio: (1.0 - mean(&own)) / (1.0 - mean(&others)),
+        correlation_ratio: (mean(&others) < 1.0).then(|| (1.0 - mean(&own)) / (1.0 - mean(&others))),
     }
 }
 

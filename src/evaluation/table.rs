@@ -98,8 +98,8 @@ fn pair_cells(pair: &Pair) -> [String; 10] {
         pair.wins.to_string(),
         pair.losses.to_string(),
         pair.ties.to_string(),
-        format!("x{:.2}", pair.error_ratio),
-        format!("x{:.2}", pair.correlation_ratio),
+        format!("×{:.2}", pair.error_ratio),
+        pair.correlation_ratio.map_or("-".to_owned(), |ratio| format!("×{ratio:.2}")),
     ]
 }
 
@@ -107,9 +107,8 @@ fn pair_cells(pair: &Pair) -> [String; 10] {
 fn push_table<const N: usize>(text: &mut String, title: &str, cells: &[[String; N]]) {
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
-    let is_word = |column: usize| {
-        cells.last().is_some_and(|row| row[column].starts_with(char::is_alphabetic) && !row[column].starts_with('x'))
-    };
+    // A column of words starts with a letter below its heading; a ratio starts with the multiplication sign.
+    let is_word = |column: usize| cells.last().is_some_and(|row| row[column].starts_with(char::is_alphabetic));
     let _ = write!(text, "\n{title}\n");
     for row in cells {
         let mut line = String::new();
