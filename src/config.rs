@@ -48,8 +48,14 @@ pub struct ServerConfig {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub struct StoreConfig {
-    /// The database with the datasets: postgres://… or sqlite://FILE
-    #[arg(long, env = "TISSUECAST_DATABASE_URL", default_value = "sqlite://tissuecast.db", value_name = "URL", hide_env_values = true)]
+    /// The database with the datasets: `postgres://…` or `sqlite://FILE`
+    #[arg(
+        long,
+        env = "TISSUECAST_DATABASE_URL",
+        default_value = "sqlite://tissuecast.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub database_url: String,
     /// The folder with the models
     #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models", value_name = "DIR")]

@@ -113,6 +113,7 @@ impl Pending {
 pub struct Engine {
     intake: Intake,
     health: Arc<Health>,
+    reference: Arc<Reference>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -129,9 +130,15 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let (intake, queue) = queue::bounded(limits.queue_rows.max(1));
         let health = Arc::new(Health::default());
-        let worker = worker::Worker::new(model, reference, limits.batch_rows.max(1), Arc::clone(&health));
+        let worker = worker::Worker::new(model, Arc::clone(&reference), limits.batch_rows.max(1), Arc::clone(&health));
         let thread = std::thread::Builder::new().name(format!("engine-{name}")).spawn(move || worker.run(queue))?;
-        Ok(Self { intake, health, worker: Mutex::new(Some(thread)) })
+        Ok(Self { intake, health, reference, worker: Mutex::new(Some(thread)) })
+    }
+
+    /// Returns the reference that the model reads.
+    #[must_use]
+    pub fn reference(&self) -> &Arc<Reference> {
+        &self.reference
     }
 
     /// Queues targets; refuses at once where their rows do not fit.

@@ -206,7 +206,15 @@ impl ProfileAnswer {
             };
             let guess = guess.filter(|_| source == Source::Imputed);
             let (lower, upper) = (guess.and_then(|g| g.lower), guess.and_then(|g| g.upper));
-            tissues.push(TissueAnswer { tissue, name, value, source, lower, upper, relative: guess.map(|g| g.relative) });
+            tissues.push(TissueAnswer {
+                tissue,
+                name,
+                value,
+                source,
+                lower,
+                upper,
+                relative: guess.map(|g| g.relative),
+            });
         }
         // With levels everywhere one scale spans the whole profile; without, measured and imputed have one each.
         let shape = min_max(&tissues.iter().map(|one| one.value.unwrap_or(f32::NAN)).collect::<Vec<_>>());

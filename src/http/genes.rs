@@ -124,8 +124,8 @@ pub(crate) async fn list_genes(
             };
             to_json(&GenesAnswer { data, paging_info })
         }
-        Format::Tsv => table(data).tsv().into_bytes(),
-        Format::Arrow => table(data).arrow()?,
+        Format::Tsv => table(&data).tsv().into_bytes(),
+        Format::Arrow => table(&data).arrow()?,
     };
     Ok(Rendered::new(bytes, format, &reference.dataset().version, None).respond(&headers))
 }
@@ -142,10 +142,12 @@ fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Prob
     let biotype = query.one("biotype")?;
     let missing = query.flag("missing")?;
     let tissue = query.one("tissue")?.map(|text| lookup::tissue(reference, text)).transpose();
-    let tissue =
-        tissue.map_err(|(detail, nearest)| Problem::parameter("tissue", detail).with_candidates(nearest))?;
+    let tissue = tissue.map_err(|(detail, nearest)| Problem::parameter("tissue", detail).with_candidates(nearest))?;
     if tissue.is_some() && !missing {
-        return Err(Problem::parameter("tissue", "'tissue' goes with missing=true: it lists genes without a value there"));
+        return Err(Problem::parameter(
+            "tissue",
+            "'tissue' goes with missing=true: it lists genes without a value there",
+        ));
     }
     let passes = |index: &GeneIndex| {
         let gene = reference.gene(*index);
@@ -186,7 +188,7 @@ fn rank(dataset: &LoadedDataset, index: GeneIndex, text: &str) -> Option<u8> {
     }
 }
 
-fn table(genes: Vec<ListedGene>) -> Table {
+fn table(genes: &[ListedGene]) -> Table {
     let text = |cell: fn(&ListedGene) -> Option<String>| Column::Text(genes.iter().map(cell).collect());
     let whole = |cell: fn(&ListedGene) -> Option<u32>| Column::Whole(genes.iter().map(cell).collect());
     Table(vec![
@@ -249,8 +251,8 @@ pub(crate) async fn get_gene(
     let gene = ListedGene { gene: GeneAnswer::of(reference.gene(index)), missing: reference.missing(index) };
     let bytes = match format {
         Format::Json | Format::Svg => to_json(&gene),
-        Format::Tsv => table(vec![gene]).tsv().into_bytes(),
-        Format::Arrow => table(vec![gene]).arrow()?,
+        Format::Tsv => table(&[gene]).tsv().into_bytes(),
+        Format::Arrow => table(&[gene]).arrow()?,
     };
     Ok(Rendered::new(bytes, format, &reference.dataset().version, None).respond(&headers))
 }

@@ -252,9 +252,10 @@ impl IntoResponse for Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Overloaded => {
-                Self::new(Kind::Overloaded, "the model has as much work as its queue holds: send the request again later")
-            }
+            EngineError::Overloaded => Self::new(
+                Kind::Overloaded,
+                "the model has as much work as its queue holds: send the request again later",
+            ),
             EngineError::Unavailable => Self::new(Kind::Unavailable, "the model is not running at the moment"),
             EngineError::Panicked | EngineError::Count { .. } | EngineError::Failed(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a model failed");

@@ -157,7 +157,8 @@ fn locus(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Locus, Wrong> {
         let detail = format!("{tss} lies beyond the end of {chromosome}, which has {length} bases in {assembly}");
         return Err(fields.wrong("tss", &detail));
     }
-    let strand = Strand::parse(fields.required("strand")?).map_err(|error| fields.wrong("strand", &error.to_string()))?;
+    let strand =
+        Strand::parse(fields.required("strand")?).map_err(|error| fields.wrong("strand", &error.to_string()))?;
     Ok(Locus { chromosome, start: tss, end: tss, strand, tss })
 }
 

@@ -26,7 +26,10 @@ pub struct ServedModel {
 
 impl fmt::Debug for ServedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServedModel").field("name", &self.card.name).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("ServedModel")
+            .field("name", &self.card.name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 

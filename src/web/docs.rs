@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::escape;
 use super::pages::frame;
@@ -53,12 +53,8 @@ fn operation_card(content: &mut String, path: &str, method: &str, operation: &Op
         for parameter in parameters {
             let RefOr::T(parameter) = parameter else { continue };
             let description = parameter.description.as_deref().unwrap_or_default();
-            let _ = write!(
-                content,
-                "<dt><code>{}</code></dt><dd>{}</dd>",
-                escape(&parameter.name),
-                escape(description)
-            );
+            let _ =
+                write!(content, "<dt><code>{}</code></dt><dd>{}</dd>", escape(&parameter.name), escape(description));
         }
         content.push_str("</dl>");
     }

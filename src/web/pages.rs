@@ -203,12 +203,7 @@ fn gene_content(profile: &ProfileAnswer, chosen: (Option<&str>, Option<&str>), h
     content
 }
 
-fn downloads(
-    content: &mut String,
-    profile: &ProfileAnswer,
-    chosen: (Option<&str>, Option<&str>),
-    headers: &HeaderMap,
-) {
+fn downloads(content: &mut String, profile: &ProfileAnswer, chosen: (Option<&str>, Option<&str>), headers: &HeaderMap) {
     let mut query = String::new();
     for (name, value) in [("dataset", chosen.0), ("model", chosen.1)] {
         if let Some(value) = value {
@@ -221,9 +216,11 @@ fn downloads(
         let _ = write!(content, "<li><a href=\"{}format={format}\" download>{label}</a></li>", escape(&path));
     }
     // The host as the browser knows it, as long as it is a plain one.
-    let plain = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
+    let plain =
+        |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(plain).unwrap_or("127.0.0.1:8080");
-    let _ = write!(content, "</ul><pre><code>curl '{}'</code></pre>", escape(&format!("http://{host}{path}format=tsv")));
+    let _ =
+        write!(content, "</ul><pre><code>curl '{}'</code></pre>", escape(&format!("http://{host}{path}format=tsv")));
 }
 
 fn references(content: &mut String, profile: &ProfileAnswer) {
@@ -264,9 +261,10 @@ fn values(content: &mut String, profile: &ProfileAnswer) {
     );
     let cell = |value: Option<f32>| value.map_or("–".to_owned(), rounded);
     for one in &profile.tissues {
-        let interval = one.lower.zip(one.upper).map_or(String::new(), |(lower, upper)| {
-            format!("{} to {}", rounded(lower), rounded(upper))
-        });
+        let interval = one
+            .lower
+            .zip(one.upper)
+            .map_or(String::new(), |(lower, upper)| format!("{} to {}", rounded(lower), rounded(upper)));
         let source = one.source.as_str();
         let shown = if one.source == Source::Unknown { "no value" } else { source };
         let _ = write!(

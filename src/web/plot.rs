@@ -62,11 +62,12 @@ impl Axis {
     fn of(profile: &ProfileAnswer, quantity: Quantity) -> Self {
         let highest = |lengths: &mut dyn Iterator<Item = f32>| lengths.fold(0.0_f32, f32::max);
         let value = highest(&mut profile.tissues.iter().filter_map(|one| quantity.length(one)));
-        let upper = highest(&mut profile.tissues.iter().filter_map(|one| quantity.interval(one)).map(|(_, upper)| upper));
+        let upper =
+            highest(&mut profile.tissues.iter().filter_map(|one| quantity.interval(one)).map(|(_, upper)| upper));
         let reach = value.max(upper.min(LONGEST_INTERVAL * value));
         let reach = if reach > 0.0 { reach } else { 1.0 };
-        // The step is 1, 2 or 5 times a power of ten, so that there are about five ticks.
-        let rough = reach / 5.0;
+        // The step is 1, 2 or 5 times a power of ten, so that there are four to seven ticks.
+        let rough = reach / 6.5;
         let power = 10.0_f32.powi(rough.log10().floor() as i32);
         let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough * 0.999).unwrap_or(10.0);
         Self { end: step * (reach / step * 0.999).ceil(), step }
@@ -77,8 +78,8 @@ impl Axis {
     }
 
     fn ticks(&self) -> impl Iterator<Item = f32> + '_ {
-        let count = (self.end / self.step).round() as u16;
-        (0..=count).map(|n| f32::from(n) * self.step)
+        let past = self.end + self.step / 2.0;
+        (0..=u16::MAX).map(|n| f32::from(n) * self.step).take_while(move |tick| *tick < past)
     }
 }
 
@@ -124,9 +125,9 @@ fn axis_label(profile: &ProfileAnswer, quantity: Quantity) -> String {
 fn head(out: &mut String, profile: &ProfileAnswer, quantity: Quantity) {
     let count = |source: Source| profile.tissues.iter().filter(|one| one.source == source).count();
     let top = profile.tissues.iter().filter_map(|one| quantity.length(one).map(|length| (length, one.name.as_str())));
-    let top = top.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(String::new(), |(length, name)| {
-        format!(" The highest is {name} with {}.", rounded(length))
-    });
+    let top = top
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(String::new(), |(length, name)| format!(" The highest is {name} with {}.", rounded(length)));
     let _ = write!(
         out,
         "<title id=\"tc-title\">Tissue profile of {}</title><desc id=\"tc-desc\">{}, by tissue: {} tissues measured, {} \
@@ -161,7 +162,8 @@ fn heading(out: &mut String, profile: &ProfileAnswer) {
     let gene = &profile.gene;
     let version = gene.version.map_or(String::new(), |version| format!(".{version}"));
     let id = if gene.symbol == gene.gene_id { String::new() } else { format!("{}{version}", gene.gene_id) };
-    let model = profile.model.as_ref().map_or("no model".to_owned(), |model| format!("model {} {}", model.name, model.version));
+    let model =
+        profile.model.as_ref().map_or("no model".to_owned(), |model| format!("model {} {}", model.name, model.version));
     let place = match (&gene.chromosome, gene.tss, gene.strand) {
         (Some(chromosome), Some(tss), Some(strand)) => format!("{chromosome}:{tss} ({strand})"),
         _ => "no place in the annotation".to_owned(),
@@ -367,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_a_round_number_beyond_the_values() {
-        for (highest, end) in [(4.0, 4.0), (97.0, 100.0), (0.013, 0.015), (0.0, 1.0), (12_345.0, 15_000.0)] {
+        for (highest, end) in [(4.0, 4.0), (97.0, 100.0), (0.013, 0.014), (0.0, 1.0), (12_345.0, 14_000.0)] {
             let one = profile(vec![tissue("Liver", Some(highest), Source::Measured, None)]);
             let axis = Axis::of(&one, Quantity::of(&one));
             assert!((axis.end - end).abs() < 1e-3 * end, "{highest}: {}", axis.end);
