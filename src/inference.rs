@@ -2,7 +2,7 @@
 //!
 //! [`Engine::submit`] takes queue space by rows, at once or not at all; the worker takes what has arrived, in order, up
 //! to a row budget, so that a batch grows while the one before it runs and nothing ever waits for a timer. Knows the
-//! model's trait only: imports `model` and `reference`, never axum, sqlx or candle. Invariant: every accepted request
+//! model's trait only: imports `model` and `reference`, no layer above it. Invariant: every accepted request
 //! is answered exactly once, or was abandoned by its own client.
 
 pub mod queue;

@@ -1,7 +1,7 @@
 //! What the handlers answer from: an immutable snapshot of datasets, models and engines, swapped as a whole.
 //!
 //! A request takes the snapshot once and keeps it to its end, so that a reload never changes an answer half way. The
-//! written answers are kept inside the snapshot and vanish with it. Names neither the database nor candle.
+//! written answers are kept inside the snapshot and vanish with it. Knows no database: see [`Saver`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
