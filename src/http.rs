@@ -1,7 +1,7 @@
 //! The whole API on one page: its routes, its layers, its OpenAPI document.
 //!
 //! Handlers answer from the snapshot of [`state`] and never wait for a database; errors leave by
-//! [`problem::Problem`] alone. Imports every layer below but names neither sqlx nor candle.
+//! [`problem::Problem`] alone. Imports the layers below, and neither a database nor tensors.
 
 pub mod answer;
 pub(crate) mod complete;

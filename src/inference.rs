@@ -2,7 +2,7 @@
 //!
 //! [`Engine::submit`] takes queue space by rows, at once or not at all; the worker takes what has arrived, in order, up
 //! to a row budget, so that a batch grows while the one before it runs and nothing ever waits for a timer. Knows the
-//! model's trait only: imports `model` and `reference`, never axum, sqlx or candle. Invariant: every accepted request
+//! model's trait only: imports `model` and `reference`, no layer above it. Invariant: every accepted request
 //! is answered exactly once, or was abandoned by its own client.
 
 pub mod queue;
@@ -113,6 +113,7 @@ impl Pending {
 pub struct Engine {
     intake: Intake,
     health: Arc<Health>,
+    reference: Arc<Reference>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -129,9 +130,15 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let (intake, queue) = queue::bounded(limits.queue_rows.max(1));
         let health = Arc::new(Health::default());
-        let worker = worker::Worker::new(model, reference, limits.batch_rows.max(1), Arc::clone(&health));
+        let worker = worker::Worker::new(model, Arc::clone(&reference), limits.batch_rows.max(1), Arc::clone(&health));
         let thread = std::thread::Builder::new().name(format!("engine-{name}")).spawn(move || worker.run(queue))?;
-        Ok(Self { intake, health, worker: Mutex::new(Some(thread)) })
+        Ok(Self { intake, health, reference, worker: Mutex::new(Some(thread)) })
+    }
+
+    /// Returns the reference that the model reads.
+    #[must_use]
+    pub fn reference(&self) -> &Arc<Reference> {
+        &self.reference
     }
 
     /// Queues targets; refuses at once where their rows do not fit.

@@ -75,7 +75,7 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
                 Ok(engine) => {
                     let key = (reference.dataset().version.clone(), model.digest.clone());
                     let saved = saved(&reference, imputed.get(&key).map_or(&[], Vec::as_slice));
-                    completions.push(Completion::new(Arc::clone(model), engine, &reference, saved, saver.clone()));
+                    completions.push(Completion::new(Arc::clone(model), engine, saved, saver.clone()));
                 }
                 Err(why) => {
                     tracing::warn!(
@@ -244,7 +244,8 @@ async fn retire(old: Arc<Snapshot>, state: Arc<AppState>) {
     let current = state.snapshot();
     let kept: Vec<&Arc<Engine>> = current.engines().map(|(_, _, engine)| engine).collect();
     let gone = old.engines().map(|(_, _, engine)| engine).filter(|one| !kept.iter().any(|kept| Arc::ptr_eq(one, kept)));
-    for engine in gone.cloned() {
+    for engine in gone {
+        let engine = Arc::clone(engine);
         let closed = tokio::task::spawn_blocking(move || engine.close());
         let _ = closed.await;
     }

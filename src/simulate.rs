@@ -24,6 +24,9 @@ pub const PROMOTER_BASES: usize = 1_500;
 /// The base of a simulated promoter, from 0, at which transcription starts.
 pub const PROMOTER_TSS: usize = 1_000;
 
+/// The seed of what all simulated genomes have in common.
+const WORLD_SEED: u64 = 1;
+
 /// Length of a motif.
 const MOTIF_BASES: usize = 9;
 /// Where motifs are planted, around the transcription start.
@@ -115,8 +118,9 @@ impl Simulation {
     /// # Errors
     /// More genes are asked for than fit on a chromosome.
     pub fn run(&self) -> Result<Simulated, SimulationError> {
+        // Every simulated genome has the same motifs and tissues: a model of one can be asked about another.
+        let world = World::draw(&mut ChaCha8Rng::seed_from_u64(WORLD_SEED));
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let world = World::draw(&mut rng);
         let mut records = Vec::with_capacity(self.genes);
         let chromosomes = self.chromosomes.max(1);
         for at in 0..chromosomes {

@@ -32,8 +32,8 @@ pub struct Demo {
     #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models", value_name = "DIR")]
     models_dir: PathBuf,
     /// Where the simulated files and the database go; every run of the demo replaces its own
-    #[arg(long, env = "TISSUECAST_DEMO_DIR", default_value = "tissuecast-demo", value_name = "DIR")]
-    demo_dir: PathBuf,
+    #[arg(long = "demo-dir", env = "TISSUECAST_DEMO_DIR", default_value = "tissuecast-demo", value_name = "DIR")]
+    folder: PathBuf,
     /// The seed of the simulated genome
     #[arg(long, env = "TISSUECAST_SEED", default_value_t = 7)]
     seed: u64,
@@ -106,7 +106,7 @@ impl Demo {
 
     /// Returns an empty folder of the demo's own.
     fn fresh_folder(&self) -> anyhow::Result<PathBuf> {
-        let folder = &self.demo_dir;
+        let folder = &self.folder;
         let cannot = || format!("cannot use the folder {}", folder.display());
         if folder.exists() {
             let empty = fs::read_dir(folder).with_context(cannot)?.next().is_none();

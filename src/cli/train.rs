@@ -65,6 +65,7 @@ pub struct FitArgs {
     /// The seed of everything random: the same command gives the same weights.
     #[arg(long, env = "TISSUECAST_SEED", default_value_t = 7)]
     pub seed: u64,
+    /// The store.
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

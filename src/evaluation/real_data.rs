@@ -12,7 +12,8 @@ use super::compare::{EvaluationSettings, Method, evaluate};
 use crate::genome::{
     Assembly, Biotype, Chromosome, Gene, GeneId, GeneSymbol, Locus, Position, Promoter, Strand, Tissue,
 };
-use crate::model::baseline::{BaselineKind, SavedModel, load};
+use crate::model::baseline::{BaselineKind, WEIGHTS_FILE, load};
+use crate::model::method::StoredModel;
 use crate::model::{Scale, Target};
 use crate::reference::{Dataset, GeneRecord, Reference, Unit};
 use crate::training::baselines::{BaselineSettings, fit_baseline};
@@ -86,7 +87,7 @@ const KNOWN: [(BaselineKind, f64, f64); 5] = [
     (BaselineKind::RidgeNeighboursPromoter, 0.591, 0.548),
 ];
 
-fn fit(reference: &Reference, split: &Split, kinds: &[BaselineKind]) -> Vec<Box<dyn SavedModel>> {
+fn fit(reference: &Reference, split: &Split, kinds: &[BaselineKind]) -> Vec<Box<dyn StoredModel>> {
     let mut models = Vec::new();
     for &kind in kinds {
         for scale in [Scale::MinMax, Scale::Log2] {
@@ -112,9 +113,9 @@ fn check_known(reference: &Reference, kinds: &[BaselineKind], tolerance: f64) {
     let methods: Vec<_> = models
         .iter()
         .map(|model| Method {
-            name: model.kind().as_str(),
+            name: model.method(),
             model: model.as_ref(),
-            controls: model.kind() > BaselineKind::RidgeNearest,
+            controls: BaselineKind::parse(model.method()) > Some(BaselineKind::RidgeNearest),
         })
         .collect();
     let settings = EvaluationSettings { resamples: 200, ..EvaluationSettings::default() };
@@ -160,6 +161,11 @@ fn features_of_real_genes_are_fast() {
     eprintln!("{} columns, {rate:.0} genes/s", matrix.columns());
     assert!(rate > 500.0, "{rate} genes/s");
     let model = &fit(&reference, &split, &[BaselineKind::RidgeNearest])[0];
-    let back = load(model.kind(), &model.settings().unwrap(), &model.save().unwrap()).unwrap();
+    let back = load(
+        BaselineKind::parse(model.method()).unwrap(),
+        &model.settings().unwrap(),
+        &model.files().unwrap()[WEIGHTS_FILE],
+    )
+    .unwrap();
     assert_eq!(back.predict(&reference, &targets).unwrap(), model.predict(&reference, &targets).unwrap());
 }

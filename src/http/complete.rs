@@ -79,19 +79,19 @@ pub(crate) async fn profiles(
                 None
             }
             Plan::Recalled(profile) => Some(profile),
-            Plan::Ask(_) => match (predictions.next().flatten(), completion) {
-                (Some(prediction), Some(completion)) => {
-                    let profile = Arc::new(completion.model.impute(&dataset.reference, &prediction));
-                    if let Subject::Known(index) = subject {
-                        fresh.push((dataset.reference.gene(*index).id.clone(), Arc::clone(&profile)));
-                    }
-                    Some(profile)
+            Plan::Ask(_) => {
+                let profile =
+                    predictions.next().flatten().zip(completion).map(|(prediction, completion)| {
+                        Arc::new(completion.model.impute(&dataset.reference, &prediction))
+                    });
+                if let (Some(profile), Subject::Known(index)) = (&profile, subject) {
+                    fresh.push((dataset.reference.gene(*index).id.clone(), Arc::clone(profile)));
                 }
-                _ => {
+                if profile.is_none() {
                     notes.push("the dataset has no measured gene near this one that the model could read".to_owned());
-                    None
                 }
-            },
+                profile
+            }
         };
         answers.push(answer(dataset, completion, subject, imputed.as_deref(), notes));
     }
@@ -131,7 +131,7 @@ fn plan(dataset: &LoadedDataset, completion: Option<&Completion>, subject: &Subj
     };
     match target {
         None => Plan::Nothing(Some("the annotation has no place for this gene: nothing is imputed".to_owned())),
-        Some(target) if !dataset.measured_chromosomes.contains(&target.locus.chromosome) => {
+        Some(target) if !completion.reaches(&target.locus.chromosome) => {
             let chromosome = target.locus.chromosome.as_str();
             Plan::Nothing(Some(format!("the dataset has no measured gene on {chromosome}: nothing is imputed")))
         }

@@ -124,8 +124,8 @@ pub(crate) async fn list_genes(
             };
             to_json(&GenesAnswer { data, paging_info })
         }
-        Format::Tsv => table(data).tsv().into_bytes(),
-        Format::Arrow => table(data).arrow()?,
+        Format::Tsv => table(&data).tsv().into_bytes(),
+        Format::Arrow => table(&data).arrow()?,
     };
     Ok(Rendered::new(bytes, format, &reference.dataset().version, None).respond(&headers))
 }
@@ -188,7 +188,7 @@ fn rank(dataset: &LoadedDataset, index: GeneIndex, text: &str) -> Option<u8> {
     }
 }
 
-fn table(genes: Vec<ListedGene>) -> Table {
+fn table(genes: &[ListedGene]) -> Table {
     let text = |cell: fn(&ListedGene) -> Option<String>| Column::Text(genes.iter().map(cell).collect());
     let whole = |cell: fn(&ListedGene) -> Option<u32>| Column::Whole(genes.iter().map(cell).collect());
     Table(vec![
@@ -251,8 +251,8 @@ pub(crate) async fn get_gene(
     let gene = ListedGene { gene: GeneAnswer::of(reference.gene(index)), missing: reference.missing(index) };
     let bytes = match format {
         Format::Json | Format::Svg => to_json(&gene),
-        Format::Tsv => table(vec![gene]).tsv().into_bytes(),
-        Format::Arrow => table(vec![gene]).arrow()?,
+        Format::Tsv => table(&[gene]).tsv().into_bytes(),
+        Format::Arrow => table(&[gene]).arrow()?,
     };
     Ok(Rendered::new(bytes, format, &reference.dataset().version, None).respond(&headers))
 }

@@ -55,7 +55,7 @@ pub(crate) async fn envelope(ids: State<Arc<RequestIds>>, request: Request, next
     let id = ids.of(&request);
     let id_text = id.to_str().unwrap_or("unknown");
     // The matched path and not the path: a gene or a posted body is nobody's business but the client's.
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or("<unmatched>");
+    let route = request.extensions().get::<MatchedPath>().map_or("<unmatched>", MatchedPath::as_str);
     let span = tracing::debug_span!("request", id = id_text, method = %request.method(), route);
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = as_problem(response, id_text);
@@ -140,6 +140,7 @@ pub(crate) async fn shed(gate: State<Arc<Semaphore>>, request: Request, next: Ne
 }
 
 /// Answers for a handler that panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that the catching layer calls")]
 pub(crate) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
     let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(cause = cause.unwrap_or("unknown"), "a request's handler panicked");

@@ -1,7 +1,7 @@
 //! What the handlers answer from: an immutable snapshot of datasets, models and engines, swapped as a whole.
 //!
 //! A request takes the snapshot once and keeps it to its end, so that a reload never changes an answer half way. The
-//! written answers are kept inside the snapshot and vanish with it. Names neither the database nor candle.
+//! written answers are kept inside the snapshot and vanish with it. Knows no database: see [`Saver`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ impl Default for HttpLimits {
             batch_genes: 1_000,
             promoter_bases: 20_000,
             in_flight: 1_024,
-            timeout: std::time::Duration::from_secs(60),
+            timeout: std::time::Duration::from_mins(1),
             cache_bytes: 64 << 20,
         }
     }
@@ -80,6 +80,8 @@ pub struct Completion {
     /// Its engine; it owns the dataset in the model's tissues.
     pub engine: Arc<Engine>,
     dataset_version: String,
+    /// Chromosomes that have a gene with a measured shape: elsewhere the model has no neighbour to read.
+    measured_chromosomes: HashSet<Chromosome>,
     /// Profiles of known genes, each computed once.
     imputed: RwLock<HashMap<GeneId, Arc<ImputedProfile>>>,
     saver: Option<Saver>,
@@ -91,12 +93,21 @@ impl Completion {
     pub fn new(
         model: Arc<ServedModel>,
         engine: Arc<Engine>,
-        dataset: &Reference,
         saved: HashMap<GeneId, Arc<ImputedProfile>>,
         saver: Option<Saver>,
     ) -> Self {
-        let dataset_version = dataset.dataset().version.clone();
-        Self { model, engine, dataset_version, imputed: RwLock::new(saved), saver }
+        let reference = engine.reference();
+        let dataset_version = reference.dataset().version.clone();
+        let shaped = (0..reference.genes().len()).filter(|gene| reference.has_shape(*gene));
+        let place = |gene| reference.gene(gene).locus.as_ref().map(|locus| locus.chromosome.clone());
+        let measured_chromosomes = shaped.filter_map(place).collect();
+        Self { model, engine, dataset_version, measured_chromosomes, imputed: RwLock::new(saved), saver }
+    }
+
+    /// Returns whether the model has a neighbour to read on this chromosome.
+    #[must_use]
+    pub fn reaches(&self, chromosome: &Chromosome) -> bool {
+        self.measured_chromosomes.contains(chromosome)
     }
 
     /// Returns a known gene's profile where it was imputed before.
@@ -140,8 +151,6 @@ pub struct LoadedDataset {
     pub default_model: Option<String>,
     /// Upper-case symbols by gene, for the search.
     pub(crate) symbols: Vec<Box<str>>,
-    /// Chromosomes that have a gene with a measured shape: elsewhere no model has a neighbour to read.
-    pub(crate) measured_chromosomes: HashSet<Chromosome>,
 }
 
 impl LoadedDataset {
@@ -159,11 +168,7 @@ impl LoadedDataset {
             completions.into_iter().map(|one| (one.model.card.name.clone(), Arc::new(one))).collect();
         let preferred = preferred.filter(|name| completions.contains_key(*name)).map(str::to_owned);
         let symbols = reference.genes().iter().map(|gene| gene.symbol.as_str().to_uppercase().into()).collect();
-        let shaped = (0..reference.genes().len()).filter(|gene| reference.has_shape(*gene));
-        let measured_chromosomes = shaped
-            .filter_map(|gene| reference.gene(gene).locus.as_ref().map(|locus| locus.chromosome.clone()))
-            .collect();
-        Self { completions, unfit, default_model: preferred.or(first), symbols, measured_chromosomes, reference }
+        Self { completions, unfit, default_model: preferred.or(first), symbols, reference }
     }
 
     /// Returns the model that a request names, or the default one; `None` where no model fits.

@@ -76,24 +76,21 @@ impl Worker {
             return;
         }
         let clock = Instant::now();
-        match self.predict(&targets) {
-            Ok(predictions) => {
-                let computed = clock.elapsed();
-                let mut rest = predictions.into_iter();
-                for one in started {
-                    let predictions = rest.by_ref().take(one.rows).collect();
-                    // A client that has gone meanwhile is no failure.
-                    let _ = one.reply.send(Ok(Output { predictions, queued: one.queued, computed }));
-                }
+        if let Ok(predictions) = self.predict(&targets) {
+            let computed = clock.elapsed();
+            let mut rest = predictions.into_iter();
+            for one in started {
+                let predictions = rest.by_ref().take(one.rows).collect();
+                // A client that has gone meanwhile is no failure.
+                let _ = one.reply.send(Ok(Output { predictions, queued: one.queued, computed }));
             }
-            Err(_) => {
-                let mut from = 0;
-                for one in started {
-                    let rows = from..from + one.rows;
-                    from = rows.end;
-                    self.answer_one(one, &targets[rows]);
-                }
-            }
+            return;
+        }
+        let mut from = 0;
+        for one in started {
+            let rows = from..from + one.rows;
+            from = rows.end;
+            self.answer_one(one, &targets[rows]);
         }
     }
 

@@ -247,11 +247,11 @@ impl Hybrid {
             }
         }
         let unknown = network.encode_promoters(&[None], &mut Pass::Infer)?;
-        let row = |promoter: &Option<&Promoter>| match promoter {
-            Some(promoter) => kept.get(*promoter).unwrap_or(&unknown),
+        let row = |promoter: Option<&Promoter>| match promoter {
+            Some(promoter) => kept.get(promoter).unwrap_or(&unknown),
             None => &unknown,
         };
-        let rows: Vec<&Embeddings> = promoters.iter().map(row).collect();
+        let rows: Vec<&Embeddings> = promoters.iter().copied().map(row).collect();
         Embeddings::concat(&rows)
     }
 

@@ -57,6 +57,7 @@ fn absolute_errors(
 /// Returns the smallest error that at least a share `level` of new ones will not pass: rank ⌈(n + 1) · level⌉.
 fn conformal_quantile(mut errors: Vec<f32>, level: f64) -> f32 {
     errors.sort_by(f32::total_cmp);
+    #[expect(clippy::cast_sign_loss, reason = "a rank is not below 0")]
     let rank = ((errors.len() + 1) as f64 * level).ceil() as usize;
     errors.get(rank.clamp(1, errors.len().max(1)) - 1).copied().unwrap_or(f32::INFINITY)
 }
@@ -68,8 +69,9 @@ mod tests {
     #[test]
     fn the_quantile_is_the_conformal_rank() {
         let errors: Vec<f32> = (1..=9).rev().map(|n| n as f32).collect();
-        assert_eq!(conformal_quantile(errors.clone(), 0.9), 9.0, "rank 9 of 9");
-        assert_eq!(conformal_quantile(errors, 0.5), 5.0, "rank 5 of 9");
-        assert_eq!(conformal_quantile(vec![2.0], 0.9), 2.0);
+        for (errors, level, expected) in [(errors.clone(), 0.9, 9.0), (errors, 0.5, 5.0), (vec![2.0], 0.9, 2.0)] {
+            let found = conformal_quantile(errors, level);
+            assert!((found - expected).abs() < f32::EPSILON, "level {level}: {found}, expected {expected}");
+        }
     }
 }

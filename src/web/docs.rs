@@ -16,7 +16,10 @@ pub fn page(document: &OpenApi) -> String {
         "<h1>API</h1><p class=\"lead\">Every operation of this service. The contract for programs is \
          <a href=\"/openapi.yaml\">openapi.yaml</a>.</p>",
     );
-    for (path, item) in &document.paths.paths {
+    // What people come for first, the service's own routes behind it.
+    let mut paths: Vec<_> = document.paths.paths.iter().collect();
+    paths.sort_by_key(|(path, _)| !path.starts_with("/v1/"));
+    for (path, item) in paths {
         for (method, operation) in operations(item) {
             operation_card(&mut content, path, method, operation);
         }

@@ -66,8 +66,8 @@ impl Axis {
             highest(&mut profile.tissues.iter().filter_map(|one| quantity.interval(one)).map(|(_, upper)| upper));
         let reach = value.max(upper.min(LONGEST_INTERVAL * value));
         let reach = if reach > 0.0 { reach } else { 1.0 };
-        // The step is 1, 2 or 5 times a power of ten, so that there are about five ticks.
-        let rough = reach / 5.0;
+        // The step is 1, 2 or 5 times a power of ten, so that there are four to seven ticks.
+        let rough = reach / 6.5;
         let power = 10.0_f32.powi(rough.log10().floor() as i32);
         let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough * 0.999).unwrap_or(10.0);
         Self { end: step * (reach / step * 0.999).ceil(), step }
@@ -78,8 +78,8 @@ impl Axis {
     }
 
     fn ticks(&self) -> impl Iterator<Item = f32> + '_ {
-        let count = (self.end / self.step).round() as u16;
-        (0..=count).map(|n| f32::from(n) * self.step)
+        let past = self.end + self.step / 2.0;
+        (0..=u16::MAX).map(|n| f32::from(n) * self.step).take_while(move |tick| *tick < past)
     }
 }
 
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_a_round_number_beyond_the_values() {
-        for (highest, end) in [(4.0, 4.0), (97.0, 100.0), (0.013, 0.015), (0.0, 1.0), (12_345.0, 15_000.0)] {
+        for (highest, end) in [(4.0, 4.0), (97.0, 100.0), (0.013, 0.014), (0.0, 1.0), (12_345.0, 14_000.0)] {
             let one = profile(vec![tissue("Liver", Some(highest), Source::Measured, None)]);
             let axis = Axis::of(&one, Quantity::of(&one));
             assert!((axis.end - end).abs() < 1e-3 * end, "{highest}: {}", axis.end);

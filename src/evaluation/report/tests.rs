@@ -1,6 +1,7 @@
 use super::super::compare::{EvaluationSettings, Method, evaluate};
 use super::*;
-use crate::model::baseline::{BaselineKind, SavedModel};
+use crate::model::baseline::BaselineKind;
+use crate::model::method::StoredModel;
 use crate::simulate::{Simulated, Simulation};
 use crate::training::baselines::{BaselineSettings, fit_baseline};
 use crate::training::folds::parse_chromosomes;
@@ -11,16 +12,16 @@ fn report(seed: u64) -> Report {
     let list = |text| parse_chromosomes(text).unwrap();
     let split = Split::by_chromosome(&reference, &list("1,3"), &list("4")).unwrap();
     let fit = |kind, scale| fit_baseline(kind, &reference, &split.train, scale, BaselineSettings::default()).unwrap();
-    let models: Vec<Box<dyn SavedModel>> = [Scale::MinMax, Scale::Log2]
+    let models: Vec<Box<dyn StoredModel>> = [Scale::MinMax, Scale::Log2]
         .into_iter()
         .flat_map(|scale| [BaselineKind::CopyNearest, BaselineKind::MeanProfile].map(|kind| fit(kind, scale)))
         .collect();
     let methods: Vec<Method<'_>> = models
         .iter()
         .map(|model| Method {
-            name: model.kind().as_str(),
+            name: model.method(),
             model: model.as_ref(),
-            controls: model.kind() == BaselineKind::CopyNearest,
+            controls: model.method() == BaselineKind::CopyNearest.as_str(),
         })
         .collect();
     let settings = EvaluationSettings { resamples: 50, seed, smallest_group: 10, ..EvaluationSettings::default() };

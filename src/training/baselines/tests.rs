@@ -1,7 +1,7 @@
 use super::*;
 use crate::evaluation::metrics::{GeneScore, mean};
 use crate::model::Prediction;
-use crate::model::baseline::load;
+use crate::model::baseline::{WEIGHTS_FILE, load};
 use crate::model::features::FeatureError;
 use crate::simulate::{Simulated, Simulation};
 use crate::training::folds::{Split, parse_chromosomes};
@@ -22,12 +22,12 @@ fn split(reference: &Reference) -> Split {
     Split::by_chromosome(reference, &parse_chromosomes("2").unwrap(), &[]).unwrap()
 }
 
-fn predict(model: &dyn SavedModel, reference: &Reference, genes: &[GeneIndex]) -> Vec<Prediction> {
+fn predict(model: &dyn StoredModel, reference: &Reference, genes: &[GeneIndex]) -> Vec<Prediction> {
     let targets: Vec<Target> = genes.iter().filter_map(|&gene| Target::of_gene(reference, gene)).collect();
     model.predict(reference, &targets).unwrap()
 }
 
-fn error(model: &dyn SavedModel, reference: &Reference, genes: &[GeneIndex]) -> f64 {
+fn error(model: &dyn StoredModel, reference: &Reference, genes: &[GeneIndex]) -> f64 {
     let score = |(&gene, prediction): (&GeneIndex, &Prediction)| {
         GeneScore::new(reference.expression(gene), &prediction.values, model.scale()).scaled
     };
@@ -41,13 +41,13 @@ fn every_baseline_fits_saves_and_comes_back() {
     for kind in BaselineKind::ALL.into_iter().filter(|kind| *kind != BaselineKind::RidgeSurroundings) {
         for scale in [Scale::MinMax, Scale::Log2] {
             let model = fit_baseline(kind, &reference, &split.train, scale, QUICK).unwrap();
-            assert_eq!((model.kind(), model.scale()), (kind, scale));
+            assert_eq!((model.method(), model.scale()), (kind.as_str(), scale));
             let settings = serde_json::to_string(&model.settings().unwrap()).unwrap();
             let settings = serde_json::from_str(&settings).unwrap();
-            let back = load(kind, &settings, &model.save().unwrap()).unwrap();
+            let back = load(kind, &settings, &model.files().unwrap()[WEIGHTS_FILE]).unwrap();
             let genes = &split.test[..5];
             assert_eq!(predict(model.as_ref(), &reference, genes), predict(back.as_ref(), &reference, genes), "{kind}");
-            assert!(back.save().unwrap() == model.save().unwrap(), "{kind}: the same bytes");
+            assert!(back.files().unwrap() == model.files().unwrap(), "{kind}: the same bytes");
         }
     }
 }
@@ -95,9 +95,9 @@ fn a_ridge_with_other_features_does_not_load() {
     let model = fit_baseline(kind, &reference, &split.train, Scale::Log2, BaselineSettings::default()).unwrap();
     let mut settings = model.settings().unwrap();
     settings["features"] = serde_json::json!([{"block": "flank_profiles", "side": 1, "form": "log2"}]);
-    assert!(matches!(load(kind, &settings, &model.save().unwrap()), Err(ModelError::Tensor { .. })));
+    assert!(matches!(load(kind, &settings, &model.files().unwrap()[WEIGHTS_FILE]), Err(ModelError::Tensor { .. })));
     settings["features"] = serde_json::json!([]);
-    let refused = load(kind, &settings, &model.save().unwrap()).err().unwrap().to_string();
+    let refused = load(kind, &settings, &model.files().unwrap()[WEIGHTS_FILE]).err().unwrap().to_string();
     assert!(refused.contains(&FeatureError::Empty.to_string()), "{refused}");
 }
 

@@ -1,0 +1,287 @@
+//! A small reference, a small real model, and a service around them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+use tissuecast::genome::{Assembly, Biotype, Chromosome, Gene, GeneId, GeneSymbol, Locus, Position, Strand, Tissue};
+use tissuecast::http::state::{AppState, Completion, HttpLimits, LoadedDataset, Operator, Saver, Snapshot};
+use tissuecast::inference::{Engine, Limits};
+use tissuecast::model::manifest::{Calibration, Card, SCHEMA, TrainingRecord};
+use tissuecast::model::served::ServedModel;
+use tissuecast::model::{ModelError, Neighbour, Orientation, Prediction, ProfileModel, Scale, Target};
+use tissuecast::reference::{Dataset, GeneRecord, Reference, Unit};
+use tower::ServiceExt as _;
+
+/// The tissues of the small dataset.
+pub const TISSUES: [&str; 4] = ["Liver", "Lung", "Brain - Cortex", "Whole Blood"];
+
+/// A door that holds whoever passes until it is opened.
+#[derive(Debug, Default)]
+pub struct Door {
+    open: Mutex<bool>,
+    turned: Condvar,
+    /// How many came to the door.
+    pub arrived: AtomicUsize,
+}
+
+impl Door {
+    pub fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.turned.notify_all();
+    }
+
+    fn pass(&self) {
+        self.arrived.fetch_add(1, Ordering::SeqCst);
+        let open = self.open.lock().unwrap();
+        drop(self.turned.wait_while(open, |open| !*open).unwrap());
+    }
+
+    /// Waits until somebody stands at the door.
+    pub fn wait_for_arrival(&self, count: usize) {
+        while self.arrived.load(Ordering::SeqCst) < count {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+/// The mean of the two nearest measured genes of the chromosome: small, and as real as any model.
+#[derive(Debug)]
+pub struct NearestTwo {
+    pub scale: Scale,
+    pub door: Option<Arc<Door>>,
+    /// A target at this place makes it panic.
+    pub panics_at: Option<u32>,
+    /// The places of all targets in the order in which they were computed.
+    pub computed: Arc<Mutex<Vec<u32>>>,
+}
+
+impl NearestTwo {
+    pub fn new(scale: Scale) -> Self {
+        Self { scale, door: None, panics_at: None, computed: Arc::default() }
+    }
+
+    fn one(&self, reference: &Reference, target: &Target) -> Result<Prediction, ModelError> {
+        let tss = target.locus.tss;
+        assert_ne!(Some(tss.get()), self.panics_at, "told to panic here");
+        self.computed.lock().unwrap().push(tss.get());
+        let mut near: Vec<(i64, usize)> = Vec::new();
+        for index in 0..reference.genes().len() {
+            let Some(locus) = &reference.gene(index).locus else { continue };
+            if locus.chromosome == target.locus.chromosome && Some(index) != target.gene && reference.has_shape(index) {
+                near.push((tss.distance_to(locus.tss), index));
+            }
+        }
+        near.sort_by_key(|(distance, index)| (distance.abs(), *index));
+        near.truncate(2);
+        if near.is_empty() {
+            return Err(ModelError::NoReferenceGene);
+        }
+        let profiles: Vec<_> = near.iter().map(|(_, gene)| self.scale.forward(reference.expression(*gene))).collect();
+        let mean = |tissue: usize| profiles.iter().map(|p| p[tissue]).sum::<f32>() / profiles.len() as f32;
+        let neighbour = |(distance_bp, gene): &(i64, usize)| Neighbour {
+            gene: *gene,
+            distance_bp: *distance_bp,
+            orientation: Orientation::Tandem,
+        };
+        let values = (0..reference.tissues().len()).map(mean).collect();
+        Ok(Prediction { values, references: near.iter().map(neighbour).collect() })
+    }
+}
+
+impl ProfileModel for NearestTwo {
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn predict(&self, reference: &Reference, targets: &[Target]) -> Result<Vec<Prediction>, ModelError> {
+        if let Some(door) = &self.door {
+            door.pass();
+        }
+        targets.iter().map(|target| self.one(reference, target)).collect()
+    }
+}
+
+/// A served model of that kind; half widths of 0.5 on the log scale.
+pub fn served(model: NearestTwo, unit: Unit, tissues: &[&str]) -> Arc<ServedModel> {
+    let calibration = (model.scale == Scale::Log2).then(|| Calibration {
+        level: 0.9,
+        half_width: vec![0.5; tissues.len()],
+        genes: 10,
+        coverage: 0.905,
+        coverage_by_tissue: vec![0.905; tissues.len()],
+    });
+    let card = Card {
+        schema: SCHEMA,
+        name: "nearest-two".to_owned(),
+        version: "1.0.0".to_owned(),
+        method: "distance".to_owned(),
+        description: "the mean of the two nearest measured genes".to_owned(),
+        scale: model.scale,
+        unit,
+        tissues: tissues.iter().map(|name| Tissue::from_name(name).id().to_owned()).collect(),
+        training: TrainingRecord {
+            dataset: "small".to_owned(),
+            dataset_version: "v1".to_owned(),
+            assembly: "GRCh38".to_owned(),
+            genes: 0,
+            held_out_chromosomes: vec!["chr8".to_owned()],
+            calibration_chromosomes: vec!["chr7".to_owned()],
+            seed: 1,
+            command: "none: written by hand".to_owned(),
+            tissuecast_version: "0.1.0".to_owned(),
+            seconds: 0.0,
+        },
+        accuracy: Vec::new(),
+        calibration,
+        settings: serde_json::json!({}),
+        files: BTreeMap::new(),
+    };
+    Arc::new(ServedModel { card, digest: format!("sha256:{}", "ab".repeat(32)), model: Arc::new(model) })
+}
+
+pub fn record(id: &str, symbol: &str, place: Option<(&str, u32, u32, Strand)>, values: Option<&[f32]>) -> GeneRecord {
+    let position = |base| Position::new(base).unwrap();
+    let locus = place.map(|(chromosome, start, end, strand)| {
+        Locus::new(Chromosome::parse(chromosome).unwrap(), position(start), position(end), strand)
+    });
+    let (id, version) = GeneId::parse(id).unwrap();
+    let biotype = Some(Biotype::new("protein_coding"));
+    let gene = Gene { id, version, symbol: GeneSymbol::new(symbol), biotype, locus };
+    GeneRecord { gene, expression: values.map(<[f32]>::to_vec), promoter: None }
+}
+
+/// The small dataset.
+pub fn reference(name: &str) -> Arc<Reference> {
+    let nan = f32::NAN;
+    let plus = Strand::Forward;
+    let records = vec![
+        record("ENSG00000000001.4", "ALPHA", Some(("12", 1_000, 2_000, plus)), Some(&[1.0, 3.0, 7.0, 15.0])),
+        record("ENSG00000000002.1", "BETA", Some(("12", 5_000, 6_000, Strand::Reverse)), Some(&[1.0, 3.0, 7.0, 0.0])),
+        record("ENSG00000000003.1", "GAMMA", Some(("12", 9_000, 9_900, plus)), None),
+        record("ENSG00000000004.1", "DELTA", Some(("12", 12_000, 13_000, plus)), Some(&[2.0, nan, 0.0, nan])),
+        record("ENSG00000000005.1", "NOUGHT", Some(("12", 15_000, 16_000, plus)), Some(&[0.0; 4])),
+        record("ENSG00000000006.1", "TWIN", Some(("13", 1_000, 2_000, plus)), Some(&[2.0, 2.0, 2.0, 3.0])),
+        record("ENSG00000000007.1", "TWIN", Some(("14", 1_000, 2_000, plus)), Some(&[5.0, 2.0, 2.0, 3.0])),
+        record("ENSG00000000008", "NOWHERE", None, None),
+        record("ENSG00000000009", "LONELY", Some(("X", 1_000, 2_000, plus)), None),
+    ];
+    let assembly = Assembly::parse("GRCh38").unwrap();
+    let dataset = Dataset { name: name.to_owned(), version: format!("{name}-v1"), assembly, unit: Unit::Tpm };
+    Arc::new(Reference::new(dataset, TISSUES.iter().map(|name| Tissue::from_name(name)).collect(), records))
+}
+
+/// A service around the small dataset.
+pub struct App {
+    pub router: Router,
+    pub state: Arc<AppState>,
+}
+
+/// What the service around the small dataset is made of.
+pub struct Setup {
+    pub model: Option<Arc<ServedModel>>,
+    pub datasets: Vec<&'static str>,
+    pub limits: HttpLimits,
+    pub engine: Limits,
+    pub saver: Option<Saver>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            model: Some(served(NearestTwo::new(Scale::Log2), Unit::Tpm, &TISSUES)),
+            datasets: vec!["small"],
+            limits: HttpLimits::default(),
+            engine: Limits::default(),
+            saver: None,
+        }
+    }
+}
+
+impl Setup {
+    pub fn with_model(model: NearestTwo) -> Self {
+        Self { model: Some(served(model, Unit::Tpm, &TISSUES)), ..Self::default() }
+    }
+
+    pub fn build(self) -> App {
+        let mut datasets = Vec::new();
+        for name in &self.datasets {
+            let reference = reference(name);
+            let (mut completions, mut unfit) = (Vec::new(), BTreeMap::new());
+            if let Some(model) = &self.model {
+                match model.reference_for(&reference) {
+                    Ok(own) => {
+                        let engine = Engine::start("test", Arc::clone(&model.model), own, self.engine).unwrap();
+                        let (model, engine) = (Arc::clone(model), Arc::new(engine));
+                        completions.push(Completion::new(model, engine, HashMap::new(), self.saver.clone()));
+                    }
+                    Err(error) => drop(unfit.insert(model.card.name.clone(), error.to_string())),
+                }
+            }
+            datasets.push(LoadedDataset::new(reference, completions, unfit, None));
+        }
+        let snapshot = Snapshot::new(datasets, self.model.into_iter().collect(), None, 1 << 20);
+        let operator = Operator { name: "a lab".to_owned(), url: "https://lab.example/".to_owned() };
+        let state = Arc::new(AppState::new(snapshot, self.limits, operator));
+        App { router: tissuecast::http::router(Arc::clone(&state)), state }
+    }
+}
+
+/// An answer read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem's type, after checking what every problem has.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text());
+        let body = self.json();
+        assert_eq!(body["status"], self.status.as_u16());
+        let instance = body["instance"].as_str().unwrap();
+        assert_eq!(instance, format!("urn:tissuecast:request:{}", self.header("x-request-id")));
+        assert!(!body["detail"].as_str().unwrap().is_empty() && !body["title"].as_str().unwrap().is_empty());
+        body["type"].as_str().unwrap().to_owned()
+    }
+}
+
+impl App {
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn get_with(&self, path: &str, header: (&str, &str)) -> Answer {
+        self.send(Request::get(path).header(header.0, header.1).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+}
