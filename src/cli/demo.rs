@@ -16,9 +16,6 @@ use crate::simulate::{Simulated, Simulation};
 /// The demo's dataset, and the model that was trained on another simulated genome.
 const DEMO: &str = "demo";
 
-/// How many genes the simulated genome has.
-const GENES: usize = 600;
-
 /// A file that marks a folder as the demo's, so that no other one is ever emptied.
 const MARK: &str = ".tissuecast-demo";
 
@@ -34,6 +31,9 @@ pub struct Demo {
     /// Where the simulated files and the database go; every run of the demo replaces its own
     #[arg(long = "demo-dir", env = "TISSUECAST_DEMO_DIR", default_value = "tissuecast-demo", value_name = "DIR")]
     folder: PathBuf,
+    /// Genes of the simulated genome
+    #[arg(long, env = "TISSUECAST_GENES", default_value_t = 600)]
+    genes: usize,
     /// The seed of the simulated genome
     #[arg(long, env = "TISSUECAST_SEED", default_value_t = 7)]
     seed: u64,
@@ -59,7 +59,7 @@ impl Demo {
     /// The folder is somebody else's or cannot be written, or the service cannot start.
     pub async fn run(self) -> anyhow::Result<()> {
         let folder = self.fresh_folder()?;
-        let genome = Simulation { genes: GENES, seed: self.seed, ..Simulation::default() }.run()?;
+        let genome = Simulation { genes: self.genes, seed: self.seed, ..Simulation::default() }.run()?;
         let files = genome.write_files(&folder)?;
         let database = format!("sqlite://{}", folder.join("demo.sqlite").display());
         let path = |path: &Path| path.display().to_string();
@@ -82,7 +82,7 @@ impl Demo {
             &database,
         ])?;
         let Typed::Ingest(ingest) = typed else { bail!("the demo's own command line is not understood") };
-        println!("a simulated genome of {GENES} genes, ingested from {}:", folder.display());
+        println!("a simulated genome of {} genes, ingested from {}:", self.genes, folder.display());
         ingest.run().await?;
         let listen = self.listen.to_string();
         let typed = Typed::try_parse_from([

@@ -411,7 +411,7 @@ impl StoredModel for Hybrid {
             files.extend(base.files()?.into_values().map(|bytes| (BASE_FILE.to_owned(), bytes)));
         }
         for (index, member) in self.members.iter().enumerate() {
-            files.insert(network_file(index), member.network.variables().to_bytes(candle_core::DType::F16)?);
+            files.insert(network_file(index), member.network.variables().to_bytes(candle_core::DType::F32)?);
             if let Some(trees) = &member.trees {
                 let packed = trees
                     .to_json_gz()

@@ -257,7 +257,6 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     const EPSILON: f64 = 1e-3;
-    const MOMENTUM: f64 = 0.99;
 
     /// Builds the layer from `name.gamma`, `name.beta`, `name.running_mean` and `name.running_variance`.
     ///
@@ -272,15 +271,15 @@ impl BatchNorm {
         })
     }
 
-    /// Normalises `[.., channels]` by the batch's moments, drops by the mask, and moves the running statistics.
+    /// Normalises `[.., channels]` by the batch's moments, drops by the mask, and moves the running statistics, of which
+    /// the share `momentum` stays.
     ///
     /// # Errors
     /// The last axis has another length.
-    pub fn forward_train(&self, input: &Tensor, mask: Option<Mask>) -> Computed<Tensor> {
+    pub fn forward_train(&self, input: &Tensor, mask: Option<Mask>, momentum: f64) -> Computed<Tensor> {
         let normalised = ops::normalise(input, &self.gamma, &self.beta, Self::EPSILON, mask)?;
-        let moved = |old: &Var, new: &Tensor| {
-            old.set(&((old.as_tensor().detach() * Self::MOMENTUM)? + (new * (1.0 - Self::MOMENTUM))?)?)
-        };
+        let moved =
+            |old: &Var, new: &Tensor| old.set(&((old.as_tensor().detach() * momentum)? + (new * (1.0 - momentum))?)?);
         moved(&self.mean, &normalised.mean)?;
         moved(&self.variance, &normalised.variance)?;
         Ok(normalised.out)

@@ -28,19 +28,21 @@ pub struct PromoterSettings {
     pub pool: usize,
     /// Share of the normalised activations that is dropped while learning.
     pub dropout: f64,
+    /// Share of the running statistics that a step while learning leaves as it is.
+    pub momentum: f64,
 }
 
 impl PromoterSettings {
     /// Returns the published shape for promoters of `length` bases.
     #[must_use]
     pub fn paper(length: usize) -> Self {
-        Self { length, channels: vec![64, 128, 256], kernels: vec![8, 12, 16], pool: 2, dropout: 0.4 }
+        Self { length, channels: vec![64, 128, 256], kernels: vec![8, 12, 16], pool: 2, dropout: 0.4, momentum: 0.99 }
     }
 
     /// Returns a shape that a small machine trains: about 15 million multiplications for 1,500 bases.
     #[must_use]
     pub fn compact(length: usize) -> Self {
-        Self { length, channels: vec![32, 48, 64], kernels: vec![8, 12, 16], pool: 4, dropout: 0.4 }
+        Self { length, channels: vec![32, 48, 64], kernels: vec![8, 12, 16], pool: 4, dropout: 0.4, momentum: 0.9 }
     }
 
     /// Returns the embedding's width.
@@ -58,6 +60,8 @@ impl PromoterSettings {
             Some("channels, kernels and pool above 0, and a length that outlasts the pooling")
         } else if !(0.0..1.0).contains(&self.dropout) {
             Some("a dropout from 0 to below 1")
+        } else if !(0.0..1.0).contains(&self.momentum) {
+            Some("a momentum from 0 to below 1")
         } else {
             None
         }
@@ -143,7 +147,7 @@ impl PromoterCnn {
             let activated = block.convolution.forward_relu(&out)?;
             out = match (pass.mask(self.settings.dropout), &*pass, &block.residual) {
                 (mask, Pass::Train(_), residual) => {
-                    let normal = block.norm.forward_train(&activated, mask)?;
+                    let normal = block.norm.forward_train(&activated, mask, self.settings.momentum)?;
                     match residual {
                         Some(residual) => {
                             layers::max_pool(&residual.forward_residual(&normal, None)?, self.settings.pool)?

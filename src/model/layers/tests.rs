@@ -122,7 +122,7 @@ fn batch_norm_moves_its_statistics_and_answers_by_them() {
     let (gamma, beta) = (tensor(&[2.0], &[1]), tensor(&[1.0], &[1]));
     let norm = BatchNorm { gamma, beta, mean: var(&[0.0]), variance: var(&[1.0]) };
     // Mean 3, biased variance 4.
-    let out = norm.forward_train(&tensor(&[1.0, 5.0], &[2, 1, 1]), None).unwrap();
+    let out = norm.forward_train(&tensor(&[1.0, 5.0], &[2, 1, 1]), None, 0.99).unwrap();
     let high = 1.0 + 2.0 * 2.0 / 4.001f64.sqrt();
     assert_close(&out, &tensor(&[2.0 - high, high], &[2, 1, 1]), 1e-12);
     assert_close(norm.mean.as_tensor(), &tensor(&[0.03], &[1]), 1e-12);

@@ -9,8 +9,14 @@ use crate::training::init::seeded;
 
 fn small() -> NetworkSettings {
     let mut settings = NetworkSettings::compact(6, 40);
-    settings.promoter =
-        PromoterSettings { length: 40, channels: vec![6, 7], kernels: vec![4, 3], pool: 3, dropout: 0.3 };
+    settings.promoter = PromoterSettings {
+        length: 40,
+        channels: vec![6, 7],
+        kernels: vec![4, 3],
+        pool: 3,
+        dropout: 0.3,
+        momentum: 0.99,
+    };
     settings.tissue = TissueSettings { width: 8, layers: 2, heads: 2, feed_forward: 10, dropout: 0.1 };
     settings.pair_width = 9;
     settings

@@ -61,7 +61,8 @@ fn methods_rank_as_the_simulation_makes_them() {
         error(model.as_ref(), &reference, &split.test)
     };
     let [copy, constant, flanking, weighted] = [0, 1, 2, 3].map(|at| error_of(BaselineKind::ALL[at]));
-    assert!(weighted < flanking && flanking < copy && copy < constant, "{weighted} {flanking} {copy} {constant}");
+    assert!(weighted < flanking.min(copy), "{weighted} {flanking} {copy}");
+    assert!(flanking.max(copy) < constant, "{flanking} {copy} {constant}");
     let (nearest, both) = (error_of(BaselineKind::RidgeNearest), error_of(BaselineKind::RidgeNeighboursPromoter));
     assert!(nearest < constant && both < constant, "{nearest} {both} {constant}");
 }

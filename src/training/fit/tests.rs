@@ -11,8 +11,14 @@ const MOTIF: &[u8] = b"TATAAA";
 
 fn network() -> NetworkSettings {
     let mut settings = NetworkSettings::compact(4, 32);
-    settings.promoter =
-        PromoterSettings { length: 32, channels: vec![8, 8], kernels: vec![6, 3], pool: 4, dropout: 0.1 };
+    settings.promoter = PromoterSettings {
+        length: 32,
+        channels: vec![8, 8],
+        kernels: vec![6, 3],
+        pool: 4,
+        dropout: 0.1,
+        momentum: 0.99,
+    };
     settings.tissue = TissueSettings { width: 8, layers: 1, heads: 2, feed_forward: 8, dropout: 0.0 };
     (settings.pair_width, settings.pair_dropout) = (8, 0.0);
     settings
