@@ -35,9 +35,13 @@ cat > "$work/new.lua" <<LUA
 local at = $2
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
-local promoter = string.rep("ACGTTGCA", 150)
+math.randomseed(1)
+local letters = { "A", "C", "G", "T" }
 request = function()
   at = at + 1
+  local bases = {}
+  for i = 1, 1501 do bases[i] = letters[math.random(4)] end
+  local promoter = table.concat(bases)
   return wrk.format(nil, "/v1/profiles", nil, '{"genes":[{"chromosome":"$1","tss":' .. at .. ',"strand":"$3","promoter":"' .. promoter .. '"}]}')
 end
 LUA

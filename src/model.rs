@@ -6,6 +6,7 @@
 
 pub mod baseline;
 pub mod boosted_trees;
+pub mod device;
 pub mod distance;
 pub mod features;
 pub mod golden;

@@ -47,7 +47,7 @@ struct EvaluateProfile {
     /// The folder of models.
     #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models")]
     models_dir: PathBuf,
-    /// Also fits each hybrid of --methods without one of its parts.
+    /// Also fits each hybrid of --methods without one of its parts, on the published scale.
     #[arg(long, env = "TISSUECAST_ABLATIONS")]
     ablations: bool,
     /// A folder for `report.txt`, `report.json` and `report.svg`.
@@ -90,7 +90,9 @@ impl EvaluateProfile {
             let plan = self.fit.plan(scale);
             fitted.extend(fit_baselines_with(reference, split, &plan, &BaselineKind::ALL)?);
             for method in &self.methods {
-                let ablations: &[Ablation] = if self.ablations { &Ablation::ALL } else { &[] };
+                // On the published scale, where the parts were published.
+                let ablated = self.ablations && scale == Scale::MinMax;
+                let ablations: &[Ablation] = if ablated { &Ablation::ALL } else { &[] };
                 for ablation in std::iter::once(&Ablation::None).chain(ablations) {
                     fitted.push(fit_one(reference, split, &HybridPlan { ablation: *ablation, ..plan }, *method)?);
                 }

@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{self, BaselineKind};
 use super::boosted_trees::BoostedTrees;
+use super::device;
 use super::features::{Features, Matrix};
 use super::layers::Pass;
 use super::method::StoredModel;
@@ -186,9 +186,10 @@ impl Hybrid {
             Some(base) => Some(RidgeModel::load(BaselineKind::RidgeSurroundings, base, file(BASE_FILE.to_owned())?)?),
             None => None,
         };
+        let device = device::preferred();
         let member = |index: usize| {
             let network = file(network_file(index))?;
-            let network = PairNetwork::from_bytes(&settings.network, network, &Device::Cpu)?;
+            let network = PairNetwork::from_bytes(&settings.network, network, &device)?;
             let trees = match settings.head {
                 Head::Network => None,
                 Head::Trees => {
@@ -214,7 +215,7 @@ impl Hybrid {
     /// Returns a member's features of the pairs: pairs × features.
     fn member_features(&self, member: usize, pairs: &Pairs<'_>) -> Result<(Vec<f32>, Option<Vec<f32>>), ModelError> {
         let network = &self.members[member].network;
-        let embeddings = self.embeddings(member, &pairs.promoters)?;
+        let embeddings = self.embeddings(member, pairs)?;
         match self.settings.head {
             Head::Trees => {
                 let features = network.features(&embeddings, &pairs.batch, &mut Pass::Infer)?;
@@ -227,31 +228,35 @@ impl Hybrid {
         }
     }
 
-    fn embeddings(&self, member: usize, promoters: &[Option<&Promoter>]) -> Result<Embeddings, ModelError> {
+    /// Returns the embeddings of a batch's promoters, a row each; those of the reference are kept, a client's are not.
+    fn embeddings(&self, member: usize, pairs: &Pairs<'_>) -> Result<Embeddings, ModelError> {
         let network = &self.members[member].network;
         let mut kept = match self.kept[member].lock() {
             Ok(kept) => kept,
             // The map holds whole entries only; a panic elsewhere cannot have left half of one.
             Err(poisoned) => poisoned.into_inner(),
         };
-        let new: Vec<&Promoter> = promoters.iter().flatten().copied().filter(|p| !kept.contains_key(*p)).collect();
+        let new: Vec<usize> = (0..pairs.promoters.len())
+            .filter(|row| pairs.promoters[*row].is_some_and(|promoter| !kept.contains_key(promoter)))
+            .collect();
+        let mut rows: Vec<Option<Embeddings>> =
+            pairs.promoters.iter().map(|promoter| promoter.and_then(|promoter| kept.get(promoter).cloned())).collect();
         if kept.len() + new.len() > KEPT_EMBEDDINGS {
             kept.clear();
         }
-        let new: Vec<&Promoter> = promoters.iter().flatten().copied().filter(|p| !kept.contains_key(*p)).collect();
         for chunk in new.chunks(ENCODE) {
-            let wanted: Vec<_> = chunk.iter().map(|promoter| Some(*promoter)).collect();
-            let rows = network.encode_promoters(&wanted, &mut Pass::Infer)?;
-            for (row, promoter) in chunk.iter().enumerate() {
-                kept.insert((*promoter).clone(), rows.select(&[row])?);
+            let wanted: Vec<_> = chunk.iter().map(|row| pairs.promoters[*row]).collect();
+            let encoded = network.encode_promoters(&wanted, &mut Pass::Infer)?;
+            for (at, row) in chunk.iter().enumerate() {
+                let own = encoded.select(&[at])?;
+                if let Some(promoter) = pairs.promoters[*row].filter(|_| pairs.of_reference[*row]) {
+                    kept.insert(promoter.clone(), own.clone());
+                }
+                rows[*row] = Some(own);
             }
         }
         let unknown = network.encode_promoters(&[None], &mut Pass::Infer)?;
-        let row = |promoter: Option<&Promoter>| match promoter {
-            Some(promoter) => kept.get(promoter).unwrap_or(&unknown),
-            None => &unknown,
-        };
-        let rows: Vec<&Embeddings> = promoters.iter().copied().map(row).collect();
+        let rows: Vec<&Embeddings> = rows.iter().map(|row| row.as_ref().unwrap_or(&unknown)).collect();
         Embeddings::concat(&rows)
     }
 
@@ -334,6 +339,8 @@ pub fn join_rows(own: &[f32], rows: usize, extra: Option<&[f32]>) -> Vec<f32> {
 pub struct Pairs<'a> {
     /// Distinct promoters, in the order of their first use; the batch's rows point here.
     pub promoters: Vec<Option<&'a Promoter>>,
+    /// Whether each promoter is one of the reference's.
+    pub of_reference: Vec<bool>,
     /// The pairs.
     pub batch: PairBatch,
     /// The neighbours, as they were given.
@@ -351,17 +358,21 @@ impl<'a> Pairs<'a> {
     ) -> Self {
         let mut promoters: Vec<Option<&Promoter>> = Vec::new();
         let mut places: HashMap<Option<&Promoter>, usize> = HashMap::new();
-        let mut place = |promoter: Option<&'a Promoter>| {
-            *places.entry(promoter).or_insert_with(|| {
+        let mut of_reference = Vec::new();
+        let mut place = |promoter: Option<&'a Promoter>, known: bool| {
+            let row = *places.entry(promoter).or_insert_with(|| {
                 promoters.push(promoter);
+                of_reference.push(false);
                 promoters.len() - 1
-            })
+            });
+            of_reference[row] |= known;
+            row
         };
         let mut batch = PairBatch::default();
         for (target, neighbour) in targets.iter().zip(neighbours) {
-            batch.target_promoters.push(place(target.promoter.as_ref()));
+            batch.target_promoters.push(place(target.promoter.as_ref(), target.gene.is_some()));
             let gene = neighbour.map(|neighbour| neighbour.gene);
-            batch.neighbour_promoters.push(place(gene.and_then(|gene| reference.promoter(gene))));
+            batch.neighbour_promoters.push(place(gene.and_then(|gene| reference.promoter(gene)), true));
             let profile = gene.map(|gene| encode(reference, settings.scale, settings.outputs, gene));
             let profile = profile.as_ref().unwrap_or(&settings.scaling.mean);
             batch.neighbour_profiles.extend(settings.scaling.scale(profile));
@@ -369,7 +380,7 @@ impl<'a> Pairs<'a> {
             let other = strand.zip(neighbour.map(|neighbour| neighbour.distance_bp));
             batch.aux.push(settings.scaling.aux(target.locus.strand, other));
         }
-        Self { promoters, batch, neighbours: neighbours.to_vec() }
+        Self { promoters, of_reference, batch, neighbours: neighbours.to_vec() }
     }
 }
 

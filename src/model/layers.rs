@@ -30,6 +30,8 @@ pub enum Pass<'a> {
     Infer,
     /// Learns: the batch's own statistics; dropout by this generator.
     Train(&'a mut ChaCha8Rng),
+    /// Moves the running statistics and nothing else: the batch's own statistics, no dropout.
+    Settle,
 }
 
 impl Pass<'_> {

@@ -118,7 +118,7 @@ impl PromoterCnn {
     /// There is no promoter, or the numeric library failed.
     pub fn encode(&self, promoters: &[&Promoter], pass: &mut Pass<'_>) -> Computed<Tensor> {
         match pass {
-            Pass::Train(_) => self.forward(&self.one_hot(promoters)?, pass),
+            Pass::Train(_) | Pass::Settle => self.forward(&self.one_hot(promoters)?, pass),
             Pass::Infer => {
                 let encode = |chunk: &[&Promoter]| self.forward(&self.one_hot(chunk)?, &mut Pass::Infer);
                 Tensor::cat(&promoters.chunks(CHUNK).map(encode).collect::<Computed<Vec<_>>>()?, 0)
@@ -146,7 +146,7 @@ impl PromoterCnn {
         for block in &self.blocks {
             let activated = block.convolution.forward_relu(&out)?;
             out = match (pass.mask(self.settings.dropout), &*pass, &block.residual) {
-                (mask, Pass::Train(_), residual) => {
+                (mask, Pass::Train(_) | Pass::Settle, residual) => {
                     let normal = block.norm.forward_train(&activated, mask, self.settings.momentum)?;
                     match residual {
                         Some(residual) => {

@@ -396,3 +396,6 @@ fn network_features(network: &PairNetwork, pairs: &Pairs<'_>) -> Result<Vec<f32>
     }
     Ok(features)
 }
+
+#[cfg(test)]
+mod tests;
