@@ -91,6 +91,15 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
         datasets.push(LoadedDataset::new(reference, completions, unfit, config.store.default_model.as_deref()));
     }
     let default_dataset = config.store.default_dataset.as_deref();
+    if let Some(name) =
+        default_dataset.filter(|name| !datasets.iter().any(|one| one.reference.dataset().name == **name))
+    {
+        tracing::warn!(name, "the store has no dataset of the name that --default-dataset gives");
+    }
+    let default_model = config.store.default_model.as_deref();
+    if let Some(name) = default_model.filter(|name| !models.iter().any(|model| model.card.name == **name)) {
+        tracing::warn!(name, "there is no model of the name that --default-model gives: another one is used");
+    }
     Ok(Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes))
 }
 
