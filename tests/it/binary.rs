@@ -256,7 +256,7 @@ fn a_malformed_file_is_named_with_its_place_and_changes_nothing() {
     assert!(before.contains("unchanged"), "{before}");
     let cases = [
         ("simulated.gct", 7, "\t", "\tx", "column 56"),
-        ("simulated.gct", 7, "SIMG", "", "line 7"),
+        ("simulated.gct", 7, "SIMG", "\t", "line 7"),
         ("simulated.gtf", 3, "\tgene\t", "\tgene\tx", "column 4"),
         ("simulated.gtf", 3, "gene_id", "id", "line 3"),
         ("simulated.promoters.fa", 2, "A", "!", "line 2"),
