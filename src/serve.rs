@@ -3,6 +3,7 @@
 //! The database is wired at one place: whoever keeps it hands over a [`Loaded`], sends an [`Event`] for every change,
 //! and listens to the other end of [`Loaded::saver`]. Nothing below this module knows that there is one.
 
+mod connection;
 pub mod data;
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
+
+use connection::ImpatientListener;
 
 use crate::config::ServeConfig;
 use crate::genome::GeneId;
@@ -27,6 +29,9 @@ use crate::reference::Reference;
 
 /// How often a swapped-out snapshot is looked at until its last request has gone.
 const RETIRE_LOOK: Duration = Duration::from_millis(100);
+
+/// How long a connection may be silent, on top of the longest request, before it is closed.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// What the service is built from.
 #[derive(Debug, Default)]
@@ -91,6 +96,15 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
         datasets.push(LoadedDataset::new(reference, completions, unfit, config.store.default_model.as_deref()));
     }
     let default_dataset = config.store.default_dataset.as_deref();
+    if let Some(name) =
+        default_dataset.filter(|name| !datasets.iter().any(|one| one.reference.dataset().name == **name))
+    {
+        tracing::warn!(name, "the store has no dataset of the name that --default-dataset gives");
+    }
+    let default_model = config.store.default_model.as_deref();
+    if let Some(name) = default_model.filter(|name| !models.iter().any(|model| model.card.name == **name)) {
+        tracing::warn!(name, "there is no model of the name that --default-model gives: another one is used");
+    }
     Ok(Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes))
 }
 
@@ -185,14 +199,12 @@ pub async fn serve_on(
     let state = Arc::new(AppState::new(first, config.http_limits(), config.operator()));
     let router = http::router(Arc::clone(&state));
     let deadline = Duration::from_secs(config.server.drain_seconds);
+    let silence = config.http_limits().timeout + SILENCE;
     tracing::info!(address = %listener.local_addr()?, "serving");
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
     let (draining, drain_started) = oneshot::channel::<Instant>();
     let marked = Arc::clone(&state);
-    let listener = listener.tap_io(|stream| {
-        // Small answers must not wait for the acknowledgement of the one before; not every stream can be told.
-        let _ = stream.set_nodelay(true);
-    });
+    let listener = ImpatientListener::new(listener, silence);
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         stop.await;
         marked.drain();

@@ -13,7 +13,7 @@ mod snapshot;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -59,6 +59,12 @@ pub enum StoreError {
         database: String,
         /// The driver's reason.
         source: sqlx::Error,
+    },
+    /// The SQLite file is not the one that was opened any more.
+    #[error("{} was removed or replaced while it was open: restart what uses it", file.display())]
+    ReplacedFile {
+        /// The file.
+        file: PathBuf,
     },
     /// A statement failed.
     #[error("cannot {task}")]
@@ -128,6 +134,39 @@ enum Kind {
 pub struct Store {
     pool: AnyPool,
     kind: Kind,
+    /// The SQLite file.
+    file: Option<OpenFile>,
+}
+
+/// A file, and what tells it from another one in its place.
+#[derive(Debug, Clone)]
+struct OpenFile {
+    path: PathBuf,
+    identity: Option<u64>,
+}
+
+impl OpenFile {
+    fn new(path: PathBuf) -> Self {
+        Self { identity: identity(&path), path }
+    }
+
+    /// An open file outlives its removal: the connections would go on with a file that nobody finds any more.
+    fn require_same(&self) -> Result<(), StoreError> {
+        if identity(&self.path) == self.identity {
+            return Ok(());
+        }
+        Err(StoreError::ReplacedFile { file: self.path.clone() })
+    }
+}
+
+/// The number of the file at a path, the same for all where the system has none; `None` where there is no file.
+fn identity(path: &Path) -> Option<u64> {
+    let data = path.metadata().ok()?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&data);
+    #[cfg(not(unix))]
+    let number = u64::from(data.is_file());
+    Some(number)
 }
 
 impl Store {
@@ -138,7 +177,7 @@ impl Store {
     /// The address is malformed, or the database cannot be reached or refuses; no error tells the password.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let (kind, address) = address::resolve(url)?;
+        let (kind, address, file) = address::resolve(url)?;
         let database = redacted(url);
         let opened = |source| StoreError::Open { database: redacted(url), source };
         // Statements hold whole chunks of a dataset; a log of them would be larger than the database.
@@ -159,7 +198,7 @@ impl Store {
             });
         }
         connection.close().await.map_err(opened)?;
-        Ok(Self { pool: pool.connect_lazy_with(options), kind })
+        Ok(Self { pool: pool.connect_lazy_with(options), kind, file: file.map(OpenFile::new) })
     }
 
     /// Returns `PostgreSQL` or `SQLite`.
@@ -174,8 +213,9 @@ impl Store {
     /// Asks the database for an answer.
     ///
     /// # Errors
-    /// It gives none.
+    /// It gives none, or its SQLite file was removed or replaced.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        self.file.as_ref().map_or(Ok(()), OpenFile::require_same)?;
         sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(failed("reach the database"))
     }
 
@@ -187,8 +227,9 @@ impl Store {
     /// Returns the current version of every dataset by name: cheap, for a service to see that one has changed.
     ///
     /// # Errors
-    /// The database fails.
+    /// The database fails, or its SQLite file was removed or replaced.
     pub async fn versions(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        self.file.as_ref().map_or(Ok(()), OpenFile::require_same)?;
         let query = sqlx::query_as::<_, (String, String)>("SELECT name, version FROM datasets");
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the versions of the datasets"))?;
         Ok(rows.into_iter().collect())

@@ -60,6 +60,11 @@ impl Demo {
     pub async fn run(self) -> anyhow::Result<()> {
         let folder = self.fresh_folder()?;
         let genome = Simulation { genes: self.genes, seed: self.seed, ..Simulation::default() }.run()?;
+        // The promoter of a gene that this genome does not have.
+        let other = Simulation { genes: 1, chromosomes: 1, seed: self.seed.wrapping_add(1) }.run()?;
+        let examples = Examples::of(&genome, &other).with_context(|| {
+            format!("{} genes are too few to have one of every kind: ask for some hundreds with --genes", self.genes)
+        })?;
         let files = genome.write_files(&folder)?;
         let database = format!("sqlite://{}", folder.join("demo.sqlite").display());
         let path = |path: &Path| path.display().to_string();
@@ -98,9 +103,6 @@ impl Demo {
             DEMO,
         ])?;
         let Typed::Serve(flags) = typed else { bail!("the demo's own command line is not understood") };
-        // The promoter of a gene that this genome does not have.
-        let other = Simulation { genes: 1, chromosomes: 1, seed: self.seed.wrapping_add(1) }.run()?;
-        let examples = Examples::of(&genome, &other).context("the simulated genome lacks an example")?;
         serve::run(flags.config, |address| println!("{}", examples.greeting(address))).await
     }
 

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::model::registry;
+use crate::model::registry::{self, ModelFolder};
 
 /// Lists and checks the models.
 #[derive(Debug, Args)]
@@ -45,10 +45,15 @@ impl Models {
     /// The folder or a model in it cannot be read, or a model does not pass.
     pub fn run(self) -> anyhow::Result<()> {
         let folders = registry::list(&self.models_dir)?;
+        if folders.is_empty() {
+            eprintln!("there is no model in {}", self.models_dir.display());
+        }
         match self.command {
             ModelsCommand::List { format } => {
-                let models =
-                    folders.iter().map(|folder| registry::load(&folder.path)).collect::<Result<Vec<_>, _>>()?;
+                let load = |folder: &ModelFolder| {
+                    registry::load(&folder.path).with_context(|| format!("model {}@{}", folder.name, folder.version))
+                };
+                let models = folders.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
                 if format == Format::Json {
                     let cards: Vec<_> = models
                         .iter()
@@ -83,7 +88,8 @@ impl Models {
                         Ok(model) => println!("{}@{} passes ({})", folder.name, folder.version, model.digest),
                         Err(error) => {
                             failed += 1;
-                            println!("{}@{} FAILS: {error}", folder.name, folder.version);
+                            let error = anyhow::Error::from(error);
+                            println!("{}@{} FAILS: {error:#}", folder.name, folder.version);
                         }
                     }
                 }

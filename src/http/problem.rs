@@ -129,6 +129,9 @@ impl Kind {
     }
 }
 
+/// Letters of a detail; the names of all tissues fit in.
+const LONGEST_DETAIL: usize = 2_000;
+
 /// One wrong place of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Wrong {
@@ -145,6 +148,14 @@ pub struct Problem {
     detail: String,
     errors: Vec<Wrong>,
     candidates: Vec<String>,
+}
+
+/// Leaves out the middle of a text that somebody has sent a very long name for: what it ends with says what to do.
+fn shortened(text: String) -> String {
+    let Some((cut, _)) = text.char_indices().nth(LONGEST_DETAIL) else { return text };
+    let end = text.char_indices().nth_back(LONGEST_DETAIL / 4).map_or(cut, |(at, _)| at);
+    let start = text.char_indices().nth(LONGEST_DETAIL / 4).map_or(cut, |(at, _)| at);
+    format!("{} … {}", &text[..start], &text[end..])
 }
 
 /// RFC 9457 problem details.
@@ -176,14 +187,14 @@ impl Problem {
     /// Returns a problem of a kind with its detail.
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), candidates: Vec::new() }
+        Self { kind, detail: shortened(detail.into()), errors: Vec::new(), candidates: Vec::new() }
     }
 
     /// Returns a problem with one query parameter.
     #[must_use]
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let wrong = Wrong { pointer: name.to_owned(), detail: detail.clone() };
+        let wrong = Wrong { pointer: shortened(name.to_owned()), detail: shortened(detail.clone()) };
         Self { errors: vec![wrong], ..Self::new(Kind::InvalidParameter, detail) }
     }
 
@@ -197,7 +208,8 @@ impl Problem {
     /// Adds the wrong places.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Wrong>) -> Self {
-        self.errors = errors;
+        let short = |wrong: Wrong| Wrong { detail: shortened(wrong.detail), ..wrong };
+        self.errors = errors.into_iter().map(short).collect();
         self
     }
 

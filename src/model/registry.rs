@@ -101,6 +101,13 @@ pub fn load(folder: &Path) -> Result<LoadedModel, ModelError> {
     if card.schema != SCHEMA {
         return Err(fault(MANIFEST, format!("has schema {}, this program reads {SCHEMA}", card.schema)));
     }
+    // Two folders with one name would stand for each other: a copied folder is not another model.
+    let named = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let place = (named(folder.parent()), named(Some(folder)));
+    if place != (Some(card.name.clone()), Some(card.version.clone())) {
+        let reason = format!("is of {}@{}, which is not its folder's name", card.name, card.version);
+        return Err(fault(MANIFEST, reason));
+    }
     let mut files = BTreeMap::new();
     for (name, expected) in &card.files {
         if name.contains(['/', '\\']) || name.starts_with('.') {

@@ -137,7 +137,11 @@ impl Background {
 /// Loads the newest version of every model; the better ones first, so that they are preferred.
 fn load_models(folder: &std::path::Path) -> anyhow::Result<Vec<Arc<ServedModel>>> {
     let mut models = Vec::new();
-    for found in registry::newest(folder)? {
+    let newest = registry::newest(folder)?;
+    if newest.is_empty() {
+        tracing::warn!(folder = %folder.display(), "there is no model: nothing is imputed");
+    }
+    for found in newest {
         let loaded = registry::load(&found.path)
             .with_context(|| format!("model {}@{} in {}", found.name, found.version, found.path.display()))?;
         models.push(Arc::new(ServedModel {

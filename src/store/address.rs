@@ -30,10 +30,10 @@ pub fn redacted(url: &str) -> String {
     format!("{scheme}{separator}{user}{place}{parameters}")
 }
 
-/// Returns the kind of database and the address that the driver understands; makes the folder of a SQLite file.
-pub(super) fn resolve(url: &str) -> Result<(Kind, String), StoreError> {
+/// Returns the kind of database, the address that the driver understands, and the SQLite file, whose folder it makes.
+pub(super) fn resolve(url: &str) -> Result<(Kind, String, Option<PathBuf>), StoreError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok((Kind::Postgres, url.to_owned()));
+        return Ok((Kind::Postgres, url.to_owned(), None));
     }
     let malformed = || StoreError::Address(redacted(url));
     // In memory, every connection of the pool would be a database of its own; parameters are the driver's business.
@@ -43,9 +43,9 @@ pub(super) fn resolve(url: &str) -> Result<(Kind, String), StoreError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    let path = path.to_str().ok_or_else(malformed)?;
+    let text = path.to_str().ok_or_else(malformed)?;
     let mut address = "sqlite://".to_owned();
-    for byte in path.bytes() {
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             address.push(char::from(byte));
         } else {
@@ -54,7 +54,7 @@ pub(super) fn resolve(url: &str) -> Result<(Kind, String), StoreError> {
         }
     }
     address.push_str("?mode=rwc");
-    Ok((Kind::Sqlite, address))
+    Ok((Kind::Sqlite, address, Some(path)))
 }
 
 fn make_folder(folder: &Path) -> Result<(), StoreError> {

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use tissuecast::genome::{Assembly, GeneId};
 use tissuecast::reference::assemble::{IngestCounts, ReferenceTable};
+use tissuecast::reference::gct::ExpressionTable;
 use tissuecast::reference::source::Source;
 use tissuecast::reference::{Missing, Unit, annotation, gct, promoter};
 
-use crate::support::{TestDatabase, on_both_databases, real_data};
+use crate::support::{Database, TestDatabase, on_both_databases, real_data, run_contract};
 
-on_both_databases!(the_real_table_comes_back_exactly, the_commands_ingest_all_or_nothing);
+on_both_databases!(the_commands_ingest_all_or_nothing);
 
 const GCT: &str = "#1.2\n2\t2\nName\tDescription\tLiver\tleaf\nENSG01.1\tA\t1.5\tNA\nENSG02\tB\t0\t0\n";
 const TABLE: &str = "gene_id\tchrom\tstart\tend\tstrand\nENSG01\t1\t5\t9\t+\nENSG03\t1\t5\t9\t-\n";
@@ -82,19 +83,21 @@ fn the_help_shows_no_password() {
     assert!(success && help.contains("TISSUECAST_DATABASE_URL") && !help.contains("s3cret"), "{help}");
 }
 
-fn read(data: &Path, annotation_file: &str) -> ReferenceTable {
+/// Joins the real table, which takes seconds to parse, with an annotation.
+fn join(expression: &ExpressionTable, data: &Path, annotation_file: &str) -> ReferenceTable {
     let open = |file: &str| Source::open(&data.join(file)).unwrap();
-    let expression = gct::read(open("gtex/gtex_v4_mean_rpkm.gct.gz")).unwrap();
     let annotation = annotation::read(open(annotation_file)).unwrap();
     let assembly = Assembly::parse("GRCh38").unwrap();
-    let mut table = ReferenceTable::join(assembly, Unit::Rpkm, expression, annotation).unwrap();
+    let mut table = ReferenceTable::join(assembly, Unit::Rpkm, expression.clone(), annotation).unwrap();
     table.attach_promoters(promoter::read(open("promoters/promoters_hg38_m1000_p500.fa.gz")).unwrap()).unwrap();
     table
 }
 
-async fn the_real_table_comes_back_exactly(database: &TestDatabase) {
+#[test]
+fn the_real_files_join_and_come_back_exactly_from_both_databases() {
     let Some(data) = real_data() else { return };
-    let table = read(&data, "annotation/gencode_v26.genes.gtf.gz");
+    let expression = gct::read(Source::open(&data.join("gtex/gtex_v4_mean_rpkm.gct.gz")).unwrap()).unwrap();
+    let table = join(&expression, &data, "annotation/gencode_v26.genes.gtf.gz");
     let expected_counts = IngestCounts {
         genes: 34_608,
         tissues: 53,
@@ -110,15 +113,25 @@ async fn the_real_table_comes_back_exactly(database: &TestDatabase) {
         ..IngestCounts::default()
     };
     assert_eq!(table.counts(), &expected_counts);
+    let as_table = join(&expression, &data, "annotation/gencode_v26_genes_grch38.tsv.gz");
+    assert_eq!(table.version(), as_table.version(), "GTF and table are the same annotation");
+    let bed = join(&expression, &data, "annotation/gencode.v26.FromGTEx.genes.bed12.gz");
+    assert_eq!((bed.counts().matched, bed.counts().matched_by_symbol), (18_246, 18_246), "BED12 joins by symbol");
+    for database in [Database::Sqlite, Database::Postgres] {
+        run_contract(database, async |database| the_table_comes_back_exactly(database, &table).await);
+    }
+}
+
+async fn the_table_comes_back_exactly(database: &TestDatabase, table: &ReferenceTable) {
     let store = database.migrated().await;
     let started = Instant::now();
-    store.ingest("gtex_v4", &table, 1).await.unwrap();
+    store.ingest("gtex_v4", table, 1).await.unwrap();
     let written = started.elapsed();
     let started = Instant::now();
     let loaded = store.load_reference("gtex_v4").await.unwrap().unwrap();
     eprintln!("{}: written in {written:.1?}, loaded in {:.1?}", store.database_kind(), started.elapsed());
 
-    let expected = table.into_reference("gtex_v4");
+    let expected = table.clone().into_reference("gtex_v4");
     assert_eq!(loaded.dataset(), expected.dataset());
     assert!(loaded.genes() == expected.genes(), "the genes differ");
     let bits = |value: &f32| value.to_bits();
@@ -130,14 +143,4 @@ async fn the_real_table_comes_back_exactly(database: &TestDatabase) {
     assert_eq!(loaded.expression(first)[..3], [16.67, 15.187, 11.519]);
     let missing = |why| (0..loaded.genes().len()).filter(|gene| loaded.missing(*gene) == Some(why)).count();
     assert_eq!([missing(Missing::NoProfile), missing(Missing::SomeTissues)], [13_910, 600]);
-}
-
-#[test]
-fn gtf_and_table_are_the_same_version_and_bed12_joins_by_symbol() {
-    let Some(data) = real_data() else { return };
-    let gtf = read(&data, "annotation/gencode_v26.genes.gtf.gz");
-    let table = read(&data, "annotation/gencode_v26_genes_grch38.tsv.gz");
-    assert_eq!(gtf.version(), table.version());
-    let bed = read(&data, "annotation/gencode.v26.FromGTEx.genes.bed12.gz");
-    assert_eq!((bed.counts().matched, bed.counts().matched_by_symbol), (18_246, 18_246));
 }

@@ -83,7 +83,8 @@ fn no_layer_names_what_it_must_not_know() {
         }
     }
     for (layer, modules) in UPWARD {
-        for file in sources(layer) {
+        // A file of tests may set its layer up with what stands above it.
+        for file in sources(layer).into_iter().filter(|file| !file.ends_with("tests.rs")) {
             for (number, line) in code(&file) {
                 for module in modules.iter().filter(|module| line.contains(&format!("crate::{module}"))) {
                     let exact = names(&line, &format!("crate::{module}"));

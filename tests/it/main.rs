@@ -3,13 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there and then")]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod binary;
 mod engine;
 mod http;
+mod http_odds;
 mod http_problems;
 mod http_support;
 mod ingest;
+mod lab;
 mod layering;
 mod pages;
+mod service;
 mod socket;
 mod store;
 mod support;

@@ -55,7 +55,8 @@ impl Service {
     }
 }
 
-async fn ask(address: std::net::SocketAddr, request: String) -> String {
+/// Sends a request and returns everything that comes back until the service hangs up.
+pub async fn ask(address: std::net::SocketAddr, request: String) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

@@ -20,8 +20,11 @@ pub(crate) struct TestDatabase {
     place: Place,
 }
 
+/// A blank and a % in the path: the address must bear them.
+const SQLITE_FOLDER: &str = "a store 100%";
+
 enum Place {
-    Sqlite { _folder: tempfile::TempDir },
+    Sqlite { folder: tempfile::TempDir },
     Postgres { server: String, name: String },
 }
 
@@ -31,9 +34,8 @@ impl TestDatabase {
         match database {
             Database::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
-                // A blank and a % in the path: the address must bear them.
-                let url = format!("sqlite://{}", folder.path().join("a store 100%/t.sqlite").display());
-                Self { url, place: Place::Sqlite { _folder: folder } }
+                let url = format!("sqlite://{}", folder.path().join(SQLITE_FOLDER).join("t.sqlite").display());
+                Self { url, place: Place::Sqlite { folder } }
             }
             Database::Postgres => Self::create_postgres().await,
         }
@@ -72,10 +74,20 @@ impl TestDatabase {
         execute(&self.url, sql.to_owned()).await;
     }
 
+    /// Takes the database away from whoever uses it.
+    pub(crate) async fn vanish(&self) {
+        match &self.place {
+            Place::Sqlite { folder } => std::fs::remove_dir_all(folder.path().join(SQLITE_FOLDER)).unwrap(),
+            Place::Postgres { server, name } => {
+                execute(server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+            }
+        }
+    }
+
     /// Removes the database.
     pub(crate) async fn drop_database(self) {
-        if let Place::Postgres { server, name } = &self.place {
-            execute(server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        if let Place::Postgres { .. } = &self.place {
+            self.vanish().await;
         }
     }
 }
