@@ -80,7 +80,7 @@ impl Demo {
             "--promoters",
             &path(&files.promoters),
             "--assembly",
-            "GRCh38",
+            "simulated",
             "--unit",
             "tpm",
             "--database-url",
