@@ -21,7 +21,7 @@ total=$(wc -l < "$work/genes")
 split -l 500 "$work/genes" "$work/batch."
 start=$(date +%s.%N)
 for batch in "$work"/batch.*; do
-    awk 'BEGIN { printf "{\"genes\":[" } { printf "%s{\"gene\":\"%s\"}", NR > 1 ? "," : "", $1 } END { print "]}" }' "$batch" |
+    awk 'BEGIN { printf "{\"genes\":[" } { printf("%s{\"gene\":\"%s\"}", (NR > 1 ? "," : ""), $1) } END { print "]}" }' "$batch" |
         curl -sf -H 'content-type: application/json' --data-binary @- -o "$work/answer" "$base/v1/profiles"
 done
 end=$(date +%s.%N)
