@@ -68,12 +68,11 @@ fn methods_rank_as_the_simulation_makes_them() {
 }
 
 #[test]
-#[ignore = "takes seconds: run it by name after a change of features"]
 fn the_richest_features_win_on_simulated_genes() {
     let reference = simulated(600);
     let split = split(&reference);
     let error_of = |kind| {
-        let model = fit_baseline(kind, &reference, &split.train, Scale::Log2, BaselineSettings::default()).unwrap();
+        let model = fit_baseline(kind, &reference, &split.train, Scale::Log2, QUICK).unwrap();
         error(model.as_ref(), &reference, &split.test)
     };
     let (weighted, rich) = (error_of(BaselineKind::DistanceWeighted), error_of(BaselineKind::RidgeSurroundings));

@@ -98,6 +98,15 @@ fn a_hybrid_is_itself_again_from_its_files_alone_and_in_a_batch() {
 }
 
 #[test]
+fn the_same_plan_gives_the_same_files_and_another_seed_others() {
+    let reference = reference(|_| ());
+    let files = |seed| fit(&reference, &HybridPlan { seed, ..plan(false, Ablation::None) }).files().unwrap();
+    let first = files(1);
+    assert!(first == files(1));
+    assert!(first != files(2));
+}
+
+#[test]
 fn the_targets_own_measurements_are_never_read() {
     let plain = reference(|_| ());
     let gene = split(&plain).test[0];
