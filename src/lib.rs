@@ -1,11 +1,11 @@
-//! Tissuecast: gene expression predicted from genotypes, and tissue profiles of genes completed.
+//! Tissuecast: the tissue expression profile of any gene, measured where it was measured and imputed where not.
 //!
 //! The layers, and what each may import (a test reads the sources and holds them to it):
 //!
 //! ```text
-//! genome ← reference ─┬← model ← inference ─┐
-//!                     └← training           ├← http, web ← serve ← cli ← main
-//! genome ← reference ← store ───────────────┘
+//! genome ← reference ← model ← inference ────────────┐
+//!                      model ← training ← evaluation ─┼← http, web ← serve ← cli ← main
+//! genome ← reference ← store ─────────────────────────┘
 //! ```
 
 pub mod cli;

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use super::progress::FitProgress;
-use super::train::FitArgs;
+use super::train::{FitArgs, ScaleArg};
 use crate::evaluation::compare::{self, EvaluationSettings, Method};
 use crate::evaluation::report::Report;
 use crate::model::baseline::BaselineKind;
@@ -38,16 +38,19 @@ enum EvaluateCommand {
 struct EvaluateProfile {
     #[command(flatten)]
     fit: FitArgs,
-    /// Methods to fit now, besides the baselines, on both scales: `published-hybrid`, `hybrid`.
+    /// Methods to fit now, besides the baselines: `published-hybrid`, `hybrid`.
     #[arg(long, env = "TISSUECAST_METHODS", value_delimiter = ',', value_parser = ProfileMethod::parse)]
     methods: Vec<ProfileMethod>,
+    /// The scales to fit on.
+    #[arg(long, env = "TISSUECAST_SCALES", value_enum, value_delimiter = ',', default_value = "min-max,log2")]
+    scales: Vec<ScaleArg>,
     /// Models of the models folder to compare with; all that were trained on the dataset where it is left out.
     #[arg(long, env = "TISSUECAST_MODELS", value_delimiter = ',')]
     models: Option<Vec<String>>,
     /// The folder of models.
     #[arg(long, env = "TISSUECAST_MODELS_DIR", default_value = "models")]
     models_dir: PathBuf,
-    /// Also fits each hybrid of --methods without one of its parts, on the published scale.
+    /// Also fits each hybrid of --methods without one of its parts.
     #[arg(long, env = "TISSUECAST_ABLATIONS")]
     ablations: bool,
     /// A folder for `report.txt`, `report.json` and `report.svg`.
@@ -86,13 +89,11 @@ impl EvaluateProfile {
     fn run(&self, reference: &Arc<Reference>, split: &Split) -> anyhow::Result<()> {
         let loaded = self.load_models(reference, split)?;
         let mut fitted = Vec::new();
-        for scale in [Scale::MinMax, Scale::Log2] {
+        for scale in self.scales.iter().copied().map(Scale::from) {
             let plan = self.fit.plan(scale);
             fitted.extend(fit_baselines_with(reference, split, &plan, &BaselineKind::ALL)?);
             for method in &self.methods {
-                // On the published scale, where the parts were published.
-                let ablated = self.ablations && scale == Scale::MinMax;
-                let ablations: &[Ablation] = if ablated { &Ablation::ALL } else { &[] };
+                let ablations: &[Ablation] = if self.ablations { &Ablation::ALL } else { &[] };
                 for ablation in std::iter::once(&Ablation::None).chain(ablations) {
                     fitted.push(fit_one(reference, split, &HybridPlan { ablation: *ablation, ..plan }, *method)?);
                 }
