@@ -119,7 +119,20 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// Opens the store, whatever its schema.
+    /// Opens a store that is there, whatever its schema: a misspelt file name makes no new one.
+    ///
+    /// # Errors
+    /// There is no such SQLite file, the address is malformed or the database cannot be reached.
+    pub async fn open_existing(&self) -> anyhow::Result<Store> {
+        if let Some(file) = self.database_url.strip_prefix("sqlite://")
+            && !std::path::Path::new(file).exists()
+        {
+            anyhow::bail!("there is no store at {file}: 'tissuecast ingest' makes one, --database-url names another");
+        }
+        self.open().await
+    }
+
+    /// Opens the store, whatever its schema; a SQLite file is made where it is missing.
     ///
     /// # Errors
     /// The address is malformed or the database cannot be reached.

@@ -32,7 +32,7 @@ impl Serve {
 /// As [`Serve::run`].
 pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
     config.validate()?;
-    let store = config.store.database.open().await?;
+    let store = config.store.database.open_existing().await?;
     let (source, saving) = DataSource::open(store, config.store.models_dir.clone()).await?;
     let (loaded, versions) = source.load().await?;
     if loaded.references.is_empty() {

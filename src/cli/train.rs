@@ -118,7 +118,7 @@ impl FitArgs {
     /// # Errors
     /// The database cannot be used, has no such dataset, or the chromosomes do not split it.
     pub async fn load(&self) -> anyhow::Result<(Arc<Reference>, Split)> {
-        let store = self.database.open().await?;
+        let store = self.database.open_existing().await?;
         store.require_current_schema().await?;
         let Some(reference) = store.load_reference(&self.dataset).await? else {
             let names: Vec<String> = store.versions().await?.into_keys().collect();

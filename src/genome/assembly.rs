@@ -39,6 +39,12 @@ impl Assembly {
         &self.0
     }
 
+    /// Returns whether the lengths of the assembly's chromosomes are known here.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        matches!(&*self.0, "GRCh38" | "GRCh37")
+    }
+
     /// Returns a chromosome's length in base pairs, where the assembly and the chromosome are known here.
     #[must_use]
     pub fn length_of(&self, chromosome: &Chromosome) -> Option<u32> {

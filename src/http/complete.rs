@@ -80,10 +80,13 @@ pub(crate) async fn profiles(
             }
             Plan::Recalled(profile) => Some(profile),
             Plan::Ask(_) => {
-                let profile =
-                    predictions.next().flatten().zip(completion).map(|(prediction, completion)| {
-                        Arc::new(completion.model.impute(&dataset.reference, &prediction))
-                    });
+                let profile = predictions.next().flatten().zip(completion).map(|(prediction, completion)| {
+                    let measured = match subject {
+                        Subject::Known(index) => dataset.reference.expression(*index),
+                        Subject::New(gene) => gene.observed.as_slice(),
+                    };
+                    Arc::new(completion.model.impute(&dataset.reference, &prediction, measured))
+                });
                 if let (Some(profile), Subject::Known(index)) = (&profile, subject) {
                     fresh.push((dataset.reference.gene(*index).id.clone(), Arc::clone(profile)));
                 }
@@ -175,6 +178,27 @@ async fn ask(
     }
 }
 
+/// What has to be said of a posted promoter that is not as long as the dataset's.
+fn promoter_note(dataset: &LoadedDataset, gene: &NewGene) -> Option<String> {
+    let posted = gene.target.promoter.as_ref()?.bases().len();
+    let usual = dataset.promoter_bases.filter(|usual| *usual != posted)?;
+    Some(format!(
+        "the promoter has {posted} bases where the dataset's have {usual}: it is read from its first base on as if that \
+         were theirs"
+    ))
+}
+
+/// What has to be said of a posted biotype that no gene of the dataset has.
+fn biotype_note(dataset: &LoadedDataset, gene: &NewGene) -> Option<String> {
+    let biotype = gene.target.biotype.as_ref().filter(|one| !dataset.biotypes.contains(*one))?;
+    let known: Vec<&str> = dataset.biotypes.iter().take(8).map(crate::genome::Biotype::as_str).collect();
+    let shown: String = biotype.as_str().chars().take(80).collect();
+    Some(format!(
+        "no gene of the dataset has the biotype '{shown}', which is read as one that the model does not know; it has {}",
+        known.join(", ")
+    ))
+}
+
 fn answer(
     dataset: &LoadedDataset,
     completion: Option<&Completion>,
@@ -183,6 +207,17 @@ fn answer(
     mut notes: Vec<String>,
 ) -> ProfileAnswer {
     let reference = &dataset.reference;
+    let own = match subject {
+        Subject::Known(index) => reference.expression(*index),
+        Subject::New(gene) => gene.observed.as_slice(),
+    };
+    let own = own.iter().filter(|value| value.is_finite()).count();
+    if own > 0 && imputed.is_some() && completion.is_some_and(|completion| completion.model.has_level_in(reference)) {
+        notes.push(format!(
+            "the level of the imputed values follows the {own} measured tissues of the gene; their shape and their \
+             interval are those of a gene without any"
+        ));
+    }
     let parts = match subject {
         Subject::Known(index) => Parts {
             dataset,
@@ -195,9 +230,8 @@ fn answer(
         },
         Subject::New(gene) => {
             let known = gene.observed.iter().filter(|value| value.is_finite()).count();
-            if known > 0 {
-                notes.push("posted values are given back as measured; the model does not read them".to_owned());
-            }
+            notes.extend(promoter_note(dataset, gene));
+            notes.extend(biotype_note(dataset, gene));
             let missing = match known {
                 0 => Some(Missing::NoProfile),
                 known if known < gene.observed.len() => Some(Missing::SomeTissues),

@@ -3,7 +3,7 @@
 //! A request takes the snapshot once and keeps it to its end, so that a reload never changes an answer half way. The
 //! written answers are kept inside the snapshot and vanish with it. Knows no database: see [`Saver`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::problem::{Kind, Problem};
 use super::rendered::RenderCache;
-use crate::genome::{Chromosome, GeneId};
+use crate::genome::{Biotype, Chromosome, GeneId};
 use crate::inference::Engine;
 use crate::model::served::{ImputedProfile, ServedModel};
 use crate::reference::Reference;
@@ -151,6 +151,12 @@ pub struct LoadedDataset {
     pub default_model: Option<String>,
     /// Upper-case symbols by gene, for the search.
     pub(crate) symbols: Vec<Box<str>>,
+    /// Chromosomes that a gene of the dataset lies on.
+    pub(crate) chromosomes: BTreeSet<Chromosome>,
+    /// Biotypes that a gene of the dataset has.
+    pub(crate) biotypes: BTreeSet<Biotype>,
+    /// Bases of the longest promoter.
+    pub(crate) promoter_bases: Option<usize>,
 }
 
 impl LoadedDataset {
@@ -167,8 +173,23 @@ impl LoadedDataset {
         let completions: BTreeMap<_, _> =
             completions.into_iter().map(|one| (one.model.card.name.clone(), Arc::new(one))).collect();
         let preferred = preferred.filter(|name| completions.contains_key(*name)).map(str::to_owned);
+        let genes = reference.genes();
+        let chromosomes =
+            genes.iter().filter_map(|gene| gene.locus.as_ref().map(|locus| locus.chromosome.clone())).collect();
+        let biotypes = genes.iter().filter_map(|gene| gene.biotype.clone()).collect();
+        let promoter_bases =
+            (0..genes.len()).filter_map(|gene| reference.promoter(gene)).map(|p| p.bases().len()).max();
         let symbols = reference.genes().iter().map(|gene| gene.symbol.as_str().to_uppercase().into()).collect();
-        Self { completions, unfit, default_model: preferred.or(first), symbols, reference }
+        Self {
+            completions,
+            unfit,
+            default_model: preferred.or(first),
+            symbols,
+            chromosomes,
+            biotypes,
+            promoter_bases,
+            reference,
+        }
     }
 
     /// Returns the model that a request names, or the default one; `None` where no model fits.

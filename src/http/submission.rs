@@ -16,7 +16,7 @@ use crate::model::Target;
 /// After this many wrong items the rest is not listed.
 const MOST_ERRORS: usize = 20;
 const LONGEST_ID: usize = 200;
-const FIELDS: [&str; 7] = ["id", "chromosome", "tss", "strand", "biotype", "promoter", "observed"];
+const FIELDS: [&str; 9] = ["id", "chromosome", "tss", "start", "end", "strand", "biotype", "promoter", "observed"];
 
 /// The body of `POST /v1/profiles`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,6 +48,10 @@ pub struct PostedGene {
     /// Its transcription start site, from 1, on the dataset's assembly.
     #[schema(example = 31_000_000)]
     tss: Option<u32>,
+    /// The gene's first base; its transcription start where it is left out.
+    start: Option<u32>,
+    /// The gene's last base; its transcription start where it is left out.
+    end: Option<u32>,
     /// `+` or `-`.
     #[schema(example = "+")]
     strand: Option<String>,
@@ -145,21 +149,29 @@ fn new_gene(dataset: &LoadedDataset, limits: &HttpLimits, fields: &Fields<'_>) -
 fn locus(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Locus, Wrong> {
     let chromosome = fields.required("chromosome")?;
     let chromosome = Chromosome::parse(chromosome).map_err(|error| fields.wrong("chromosome", &error.to_string()))?;
-    let position = match fields.map.get("tss") {
-        None | Some(Value::Null) => return Err(fields.wrong("tss", "is missing: a new gene needs it")),
-        Some(value) => value.as_u64().and_then(|base| u32::try_from(base).ok()).and_then(Position::new),
-    };
-    let tss = position.ok_or_else(|| fields.wrong("tss", "is not a whole number from 1 to 4294967295"))?;
     let assembly = &dataset.reference.dataset().assembly;
-    if let Some(length) = assembly.length_of(&chromosome)
-        && tss.get() > length
-    {
-        let detail = format!("{tss} lies beyond the end of {chromosome}, which has {length} bases in {assembly}");
-        return Err(fields.wrong("tss", &detail));
+    let length = assembly.length_of(&chromosome);
+    if length.is_none() && assembly.is_known() && !dataset.chromosomes.contains(&chromosome) {
+        let known: Vec<&str> = dataset.chromosomes.iter().take(30).map(Chromosome::as_str).collect();
+        let detail = format!("'{chromosome}' is no chromosome of {assembly}; the dataset has {}", known.join(", "));
+        return Err(fields.wrong("chromosome", &detail));
+    }
+    let tss = fields.position("tss")?.ok_or_else(|| fields.wrong("tss", "is missing: a new gene needs it"))?;
+    let start = fields.position("start")?.unwrap_or(tss);
+    let end = fields.position("end")?.unwrap_or(tss);
+    for (field, position) in [("tss", tss), ("start", start), ("end", end)] {
+        if let Some(length) = length.filter(|length| position.get() > *length) {
+            let detail =
+                format!("{position} lies beyond the end of {chromosome}, which has {length} bases in {assembly}");
+            return Err(fields.wrong(field, &detail));
+        }
+    }
+    if start > tss || tss > end {
+        return Err(fields.wrong("tss", "does not lie between 'start' and 'end'"));
     }
     let strand =
         Strand::parse(fields.required("strand")?).map_err(|error| fields.wrong("strand", &error.to_string()))?;
-    Ok(Locus { chromosome, start: tss, end: tss, strand, tss })
+    Ok(Locus { chromosome, start, end, strand, tss })
 }
 
 fn promoter(limits: &HttpLimits, fields: &Fields<'_>, bases: &str) -> Result<Promoter, Wrong> {
@@ -219,6 +231,17 @@ impl<'a> Fields<'a> {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong(field, "is not a string")),
+        }
+    }
+
+    /// A field that holds a 1-based position; null counts as left out.
+    fn position(&self, field: &str) -> Result<Option<Position>, Wrong> {
+        match self.map.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let position = value.as_u64().and_then(|base| u32::try_from(base).ok()).and_then(Position::new);
+                position.map(Some).ok_or_else(|| self.wrong(field, "is not a whole number from 1 to 4294967295"))
+            }
         }
     }
 

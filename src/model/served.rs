@@ -107,11 +107,13 @@ impl ServedModel {
     /// Brings a prediction onto the dataset's tissues and, where it can be, into the dataset's unit.
     ///
     /// On the log scale the value is 2^p − 1, never below 0, with the card's interval transformed alike; on the
-    /// min–max scale, and where the units differ, only the shape is given.
+    /// min–max scale, and where the units differ, only the shape is given. `measured` is what is known of the gene
+    /// itself, one value a tissue of the dataset, NaN where nothing is: it moves the level, not the shape.
     #[must_use]
-    pub fn impute(&self, dataset: &Reference, prediction: &Prediction) -> ImputedProfile {
+    pub fn impute(&self, dataset: &Reference, prediction: &Prediction, measured: &[f32]) -> ImputedProfile {
         let scale = self.model.scale();
-        let level = |p: f32| (p.exp2() - 1.0).max(0.0);
+        let shift = if self.has_level_in(dataset) { self.level_shift(dataset, prediction, measured) } else { 0.0 };
+        let level = |p: f32| ((p + shift).exp2() - 1.0).max(0.0);
         let shape = match scale {
             Scale::Log2 => min_max(&prediction.values.iter().copied().map(level).collect::<Vec<_>>()),
             Scale::MinMax => min_max(&prediction.values.iter().map(|p| p.clamp(0.0, 1.0)).collect::<Vec<_>>()),
@@ -139,6 +141,22 @@ impl ServedModel {
             }
         });
         ImputedProfile { tissues, references: references.collect() }
+    }
+
+    /// By how much, on the log scale, the gene's own measured tissues lie above the prediction: the mean difference,
+    /// drawn towards 0 as if one more tissue had none.
+    fn level_shift(&self, dataset: &Reference, prediction: &Prediction, measured: &[f32]) -> f32 {
+        let columns = self.columns(dataset);
+        let differences: Vec<f32> = columns
+            .iter()
+            .zip(&prediction.values)
+            .filter_map(|(column, p)| {
+                // Unknown is never zero: a tissue without a value says nothing of the level.
+                let value = measured.get((*column)?).filter(|value| value.is_finite())?;
+                Some((1.0 + value.max(0.0)).log2() - p)
+            })
+            .collect();
+        differences.iter().sum::<f32>() / (differences.len() + 1) as f32
     }
 
     /// For each tissue of the model, its place in the dataset.

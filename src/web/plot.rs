@@ -10,7 +10,7 @@ use super::{escape, rounded};
 use crate::genome::Tissue;
 use crate::http::answer::{ProfileAnswer, Source, TissueAnswer};
 
-const WIDTH: f32 = 900.0;
+const WIDTH: f32 = 960.0;
 /// Where the bars start: left of it are the tissues' names.
 const LEFT: f32 = 286.0;
 /// Where the axis ends: right of it there is room for the last number.
@@ -292,8 +292,15 @@ fn bar(out: &mut String, axis: &Axis, quantity: Quantity, profile: &ProfileAnswe
         out,
         "<text x=\"{:.1}\" y=\"{baseline}\" font-size=\"10.5\" fill=\"#4a545e\">{}</text></g>",
         label + 6.0,
-        rounded(length),
+        value_label(quantity, one, length),
     );
+}
+
+/// What stands behind a bar: the value, and the whole interval, which the axis may cut.
+fn value_label(quantity: Quantity, one: &TissueAnswer, length: f32) -> String {
+    let value = rounded(length);
+    let interval = quantity.interval(one);
+    interval.map_or(value.clone(), |(lower, upper)| format!("{value} ({} to {})", rounded(lower), rounded(upper)))
 }
 
 fn tooltip(one: &TissueAnswer, unit: &str) -> String {
