@@ -40,7 +40,7 @@ pub struct Loaded {
     pub references: Vec<Arc<Reference>>,
     /// The models; the order is that of preference where no default model is named.
     pub models: Vec<Arc<ServedModel>>,
-    /// Profiles that were imputed before, as JSON, by dataset version and model digest.
+    /// Profiles that were imputed before, as JSON, by dataset version and [`ServedModel::imputation_key`].
     pub imputed: BTreeMap<(String, String), Vec<(GeneId, String)>>,
     /// Where newly imputed profiles go to be saved.
     pub saver: Option<Saver>,
@@ -78,7 +78,7 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
             };
             match engine {
                 Ok(engine) => {
-                    let key = (reference.dataset().version.clone(), model.digest.clone());
+                    let key = (reference.dataset().version.clone(), model.imputation_key());
                     let saved = saved(&reference, imputed.get(&key).map_or(&[], Vec::as_slice));
                     completions.push(Completion::new(Arc::clone(model), engine, saved, saver.clone()));
                 }

@@ -63,8 +63,8 @@ pub struct Operator {
 pub struct Save {
     /// The dataset's version.
     pub dataset_version: String,
-    /// The model's digest.
-    pub model_digest: String,
+    /// [`ServedModel::imputation_key`].
+    pub imputation_key: String,
     /// The profiles as JSON.
     pub profiles: Vec<(GeneId, String)>,
 }
@@ -130,8 +130,11 @@ impl Completion {
             serde_json::to_string(profile.as_ref()).ok().map(|json| (gene.clone(), json))
         };
         let profiles: Vec<_> = profiles.iter().filter_map(json).collect();
-        let save =
-            Save { dataset_version: self.dataset_version.clone(), model_digest: self.model.digest.clone(), profiles };
+        let save = Save {
+            dataset_version: self.dataset_version.clone(),
+            imputation_key: self.model.imputation_key(),
+            profiles,
+        };
         if !save.profiles.is_empty() && saver.try_send(save).is_err() {
             tracing::warn!("imputed profiles were not saved: the store does not keep up");
         }

@@ -68,7 +68,17 @@ pub struct ImputedProfile {
     pub references: Vec<ImputedReference>,
 }
 
+/// The version of what [`ServedModel::impute`] makes of a prediction: raised when the same model gives other profiles,
+/// so that those which an earlier program kept are imputed again.
+pub const IMPUTATION: u32 = 2;
+
 impl ServedModel {
+    /// Returns the key that imputed profiles are kept under: the model's digest and how profiles are made from it.
+    #[must_use]
+    pub fn imputation_key(&self) -> String {
+        format!("{}/{IMPUTATION}", self.digest)
+    }
+
     /// Returns the dataset as the model reads it: the same one where the tissues are the same in the same order,
     /// otherwise a copy with the model's tissues.
     ///

@@ -67,8 +67,9 @@ impl DataSource {
             let Some(reference) = self.store.load_reference(name).await? else { continue };
             let version = reference.dataset().version.clone();
             for model in &self.models {
-                let profiles = self.store.imputed_all(&version, &model.digest).await?;
-                imputed.insert((version.clone(), model.digest.clone()), profiles.into_iter().collect());
+                let key = model.imputation_key();
+                let profiles = self.store.imputed_all(&version, &key).await?;
+                imputed.insert((version.clone(), key), profiles.into_iter().collect());
             }
             references.push(Arc::new(reference));
         }
@@ -154,8 +155,8 @@ fn load_models(folder: &std::path::Path) -> anyhow::Result<Vec<Arc<ServedModel>>
 }
 
 async fn save(store: Arc<Store>, mut saves: mpsc::Receiver<Save>) {
-    while let Some(Save { dataset_version, model_digest, profiles }) = saves.recv().await {
-        if let Err(error) = store.save_imputed(&dataset_version, &model_digest, &profiles).await {
+    while let Some(Save { dataset_version, imputation_key, profiles }) = saves.recv().await {
+        if let Err(error) = store.save_imputed(&dataset_version, &imputation_key, &profiles).await {
             tracing::warn!(%error, profiles = profiles.len(), "imputed profiles were not saved");
         }
     }

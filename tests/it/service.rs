@@ -189,10 +189,11 @@ async fn imputed_profiles_are_saved_and_served_again(database: &TestDatabase) {
     let first = app.get(&path).await;
     let profile = imputed(&first);
     let text = |name: &str, field: &str| profile[name][field].as_str().unwrap().to_owned();
-    let (version, digest) = (text("dataset", "version"), text("model", "digest"));
+    let version = text("dataset", "version");
+    let key = format!("{}/{}", text("model", "digest"), tissuecast::model::served::IMPUTATION);
     let id = GeneId::parse(gene).unwrap().0;
     let saved = async {
-        while store.imputed(&version, &digest, &id).await.unwrap().is_none() {
+        while store.imputed(&version, &key, &id).await.unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -200,7 +201,7 @@ async fn imputed_profiles_are_saved_and_served_again(database: &TestDatabase) {
 
     let (source, saving) = DataSource::open(database.open().await, lab.models.path().to_owned()).await.unwrap();
     let (loaded, _) = source.load().await.unwrap();
-    assert_eq!(loaded.imputed[&(version, digest)].len(), 1);
+    assert_eq!(loaded.imputed[&(version, key)].len(), 1);
     let again = lab::app_of(loaded);
     let answer = again.get(&path).await;
     assert_eq!(answer.json(), profile);
