@@ -10,7 +10,7 @@ use crate::genome::GeneId;
 use crate::inference::{EngineError, Output};
 use crate::model::served::ImputedProfile;
 use crate::model::{ModelError, Prediction, Target};
-use crate::reference::{GeneIndex, Missing};
+use crate::reference::{GeneIndex, Missing, Reference};
 
 /// A gene whose profile is asked for.
 #[derive(Debug)]
@@ -19,6 +19,16 @@ pub(crate) enum Subject {
     Known(GeneIndex),
     /// A gene that no dataset has.
     New(Box<NewGene>),
+}
+
+impl Subject {
+    /// What was measured of the gene: one value a tissue of the dataset, NaN where nothing was.
+    fn measured<'a>(&'a self, reference: &'a Reference) -> &'a [f32] {
+        match self {
+            Self::Known(index) => reference.expression(*index),
+            Self::New(gene) => &gene.observed,
+        }
+    }
 }
 
 /// A posted gene.
@@ -106,17 +116,8 @@ pub(crate) async fn profiles(
     Ok((answers, timings))
 }
 
-/// Returns whether any tissue of the gene has no measured value.
-fn lacking(dataset: &LoadedDataset, index: GeneIndex) -> bool {
-    dataset.reference.expression(index).iter().any(|value| value.is_nan())
-}
-
 fn plan(dataset: &LoadedDataset, completion: Option<&Completion>, subject: &Subject) -> Plan {
-    let wanting = match subject {
-        Subject::Known(index) => lacking(dataset, *index),
-        Subject::New(gene) => gene.observed.iter().any(|value| value.is_nan()),
-    };
-    if !wanting {
+    if !subject.measured(&dataset.reference).iter().any(|value| value.is_nan()) {
         return Plan::Nothing(None);
     }
     let Some(completion) = completion else {
@@ -207,11 +208,7 @@ fn answer(
     mut notes: Vec<String>,
 ) -> ProfileAnswer {
     let reference = &dataset.reference;
-    let own = match subject {
-        Subject::Known(index) => reference.expression(*index),
-        Subject::New(gene) => gene.observed.as_slice(),
-    };
-    let own = own.iter().filter(|value| value.is_finite()).count();
+    let own = subject.measured(reference).iter().filter(|value| value.is_finite()).count();
     if own > 0 && imputed.is_some() && completion.is_some_and(|completion| completion.model.has_level_in(reference)) {
         notes.push(format!(
             "the level of the imputed values follows the {own} measured tissues of the gene; their shape and their \

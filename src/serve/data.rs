@@ -27,7 +27,6 @@ const SAVE_QUEUE: usize = 256;
 #[derive(Debug, Clone)]
 pub struct DataSource {
     store: Arc<Store>,
-    models_dir: PathBuf,
     models: Vec<Arc<ServedModel>>,
     saver: Saver,
 }
@@ -47,11 +46,10 @@ impl DataSource {
     pub async fn open(store: Store, models_dir: PathBuf) -> anyhow::Result<(Self, JoinHandle<()>)> {
         store.require_current_schema().await?;
         let store = Arc::new(store);
-        let folder = models_dir.clone();
-        let models = tokio::task::spawn_blocking(move || load_models(&folder)).await??;
+        let models = tokio::task::spawn_blocking(move || load_models(&models_dir)).await??;
         let (saver, saves) = mpsc::channel(SAVE_QUEUE);
         let saving = tokio::spawn(save(Arc::clone(&store), saves));
-        Ok((Self { store, models_dir, models, saver }, saving))
+        Ok((Self { store, models, saver }, saving))
     }
 
     /// Loads every dataset with the profiles that were imputed before, and the versions that this is.
@@ -110,12 +108,6 @@ impl DataSource {
                 }
             }
         })
-    }
-
-    /// Returns the folder of models.
-    #[must_use]
-    pub fn models_dir(&self) -> &std::path::Path {
-        &self.models_dir
     }
 }
 

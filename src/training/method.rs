@@ -2,7 +2,7 @@
 
 use super::baselines::{BaselineSettings, fit_baseline};
 use super::folds::Split;
-use super::profile::{Ablation, HybridPlan, Step, TrainError, fit_hybrid};
+use super::profile::{HybridPlan, Step, TrainError, fit_hybrid};
 use crate::model::baseline::BaselineKind;
 use crate::model::hybrid::{HYBRID, PUBLISHED_HYBRID};
 use crate::model::method::StoredModel;
@@ -98,10 +98,4 @@ pub fn fit_method(
             Ok(Box::new(fit_hybrid(reference, &split.train, &split.calibration, &plan, progress)?))
         }
     }
-}
-
-/// Returns the whole model's plan without one of its parts.
-#[must_use]
-pub const fn without(plan: HybridPlan, ablation: Ablation) -> HybridPlan {
-    HybridPlan { ablation, ..plan }
 }
