@@ -1,4 +1,4 @@
-//! The genome's vocabulary: chromosomes, positions, strands, assemblies, genes, tissues.
+//! The genome's vocabulary: chromosomes, positions, strands, assemblies, genes, tissues, variants.
 //!
 //! Everything here is a parsed value: nothing past the edges of the program sees a raw string for a
 //! chromosome, gene or tissue. Imports nothing of the rest of the crate.
@@ -7,6 +7,7 @@ pub mod assembly;
 pub mod gene;
 pub mod sequence;
 pub mod tissue;
+pub mod variant;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -18,6 +19,7 @@ pub use assembly::Assembly;
 pub use gene::{Biotype, Gene, GeneId, GeneSymbol, Locus};
 pub use sequence::Promoter;
 pub use tissue::Tissue;
+pub use variant::{Allele, PlacedName, VariantId};
 
 /// What is wrong with a genome word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +44,9 @@ pub enum GenomeError {
         /// 1-based place in the sequence.
         base: usize,
     },
+    /// An allele is not made of bases.
+    #[error("'{0}' is not an allele: alleles are made of A, C, G, T and N")]
+    Allele(String),
     /// An assembly name is empty.
     #[error("'{0}' is not an assembly name")]
     Assembly(String),

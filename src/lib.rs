@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod evaluation;
 pub mod genome;
+pub mod genotype;
 pub mod http;
 pub mod inference;
 pub mod model;
