@@ -6,6 +6,8 @@
 
 pub mod input;
 pub mod policy;
+pub mod report;
+pub mod variants;
 
 use std::collections::HashSet;
 

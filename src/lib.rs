@@ -1,11 +1,12 @@
-//! Tissuecast: the tissue expression profile of any gene, measured where it was measured and imputed where not.
+//! Tissuecast: expression predicted from genotypes, and the tissue profile of any gene, measured or imputed.
 //!
 //! The layers, and what each may import (a test reads the sources and holds them to it):
 //!
 //! ```text
-//! genome ← reference ← model ← inference ────────────┐
-//!                      model ← training ← evaluation ─┼← http, web ← serve ← cli ← main
-//! genome ← reference ← store ─────────────────────────┘
+//! genome ← genotype ──┬── model ← prediction ───────────┐
+//! genome ← reference ─┘   model ← inference ────────────┼← http, web ← serve ← cli ← main
+//!                         model ← training ← evaluation ─┤
+//! genome ← reference ← model ← store ─────────────────────┘
 //! ```
 
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod genotype;
 pub mod http;
 pub mod inference;
 pub mod model;
+pub mod prediction;
 pub mod reference;
 pub mod serve;
 pub mod simulate;

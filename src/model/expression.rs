@@ -1,0 +1,108 @@
+//! Models that turn genotypes into expression, gene by gene.
+//!
+//! A model lists its genes and, gene by gene, the variants that it counts; whoever has read and harmonised a
+//! submission starts a gene, adds one row of effect-allele dosages after another in any order, and finishes it. So a
+//! linear model sums as it goes and a deep one gathers its window. Imports `genome` and `genotype`. Invariant: one
+//! number a person, NaN where a dosage that it needs is not known.
+
+pub mod card;
+pub mod linear;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use card::GenotypeCard;
+
+use super::ModelError;
+use crate::genome::{Biotype, Chromosome, GeneId, GeneSymbol, Position};
+use crate::genotype::variants::VariantTable;
+
+/// How well a gene's expression is predicted, as the model's makers measured it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneAccuracy {
+    /// Squared correlation of predicted and measured expression.
+    pub r2: Option<f64>,
+    /// The p value of that correlation.
+    pub p_value: Option<f64>,
+    /// How many people it was measured on.
+    pub n: Option<u32>,
+    /// How it was measured, such as `nested cross-validation`.
+    pub kind: String,
+}
+
+/// A gene that a model predicts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelGene {
+    /// The identifier without its version.
+    pub id: GeneId,
+    /// The identifier's version.
+    pub version: Option<u32>,
+    /// The gene as the model's makers spell it, such as `ENSG00000107331.16` or an intron.
+    pub name: Box<str>,
+    /// The symbol, where the model has one.
+    pub symbol: Option<GeneSymbol>,
+    /// The biotype, where the model has one.
+    pub biotype: Option<Biotype>,
+    /// Chromosome, first and last base on the model's assembly, where they are known.
+    pub locus: Option<(Chromosome, Position, Position)>,
+    /// Its measured accuracy.
+    pub accuracy: Option<GeneAccuracy>,
+    /// Its rows of the model's variants.
+    pub rows: Range<usize>,
+}
+
+/// A gene's prediction in the making.
+pub trait GenePrediction {
+    /// Adds a row of the model's variants: how often each person carries the effect allele, NaN where that is not
+    /// known. Each row at most once.
+    fn add(&mut self, row: usize, dosages: &[f32]);
+
+    /// Returns one number a person, NaN where it is not known; rows that were never added count as not there.
+    ///
+    /// # Errors
+    /// The model failed.
+    fn finish(self: Box<Self>) -> Result<Vec<f64>, ModelError>;
+}
+
+/// A model of expression from genotypes.
+pub trait GenotypeModel: Send + Sync {
+    /// Returns the genes, each with its rows of [`Self::variants`].
+    fn genes(&self) -> &[ModelGene];
+
+    /// Returns the variants, gene by gene.
+    fn variants(&self) -> &VariantTable;
+
+    /// Returns a row's weight, where the model has one number for it.
+    fn weight(&self, row: usize) -> Option<f64>;
+
+    /// Returns how much a row matters, never negative: |weight| × standard deviation of the dosage for a linear model,
+    /// the standard deviation taken as 1 where no frequency is known.
+    fn importance(&self, row: usize) -> f64;
+
+    /// Starts a gene's prediction for so many people.
+    fn start(&self, gene: usize, people: usize) -> Box<dyn GenePrediction + '_>;
+}
+
+/// A loaded genotype model with what names and describes it.
+#[derive(Clone)]
+pub struct ServedGenotypeModel {
+    /// The card.
+    pub card: GenotypeCard,
+    /// `sha256:` and the digest of the model's folder.
+    pub digest: String,
+    /// The model.
+    pub model: Arc<dyn GenotypeModel>,
+}
+
+impl fmt::Debug for ServedGenotypeModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServedGenotypeModel")
+            .field("name", &self.card.name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
