@@ -4,6 +4,7 @@
 //! that memory is one record × samples whatever the file's length. Imports `genome` alone. Invariants: samples keep
 //! their order and are unique; a dosage is a number from 0 to 2, or NaN where the genotype is not known.
 
+pub mod harmonise;
 pub mod input;
 pub mod policy;
 pub mod report;
@@ -86,6 +87,12 @@ impl Samples {
         self.0.is_empty()
     }
 
+    /// Returns the people at these places, in this order; a place that nobody has is left out.
+    #[must_use]
+    pub fn subset(&self, places: &[u32]) -> Self {
+        Self(places.iter().filter_map(|at| self.0.get(*at as usize).cloned()).collect())
+    }
+
     /// Returns the people in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Sample> {
         self.0.iter()
@@ -136,6 +143,12 @@ pub trait GenotypeSource: Send {
     /// # Errors
     /// The record is malformed, the input is truncated, or a limit is passed.
     fn next_site(&mut self) -> Result<Option<Site<'_>>, GenotypeError>;
+
+    /// Returns whether records come in the order of their positions, chromosome by chromosome, so that what lies
+    /// behind the current one will not come any more. A source that returns `false` may come in any order.
+    fn is_in_order(&self) -> bool {
+        true
+    }
 
     /// Returns where the current record is: its line, or its number from 1.
     fn place(&self) -> Place;

@@ -4,6 +4,11 @@
 //! fixed order, with a value or a reason for each person.
 
 pub mod answer;
+mod diagnosis;
+mod ledger;
+pub mod panel;
+mod pass;
+mod schedule;
 
 use std::sync::Arc;
 
@@ -12,6 +17,8 @@ use serde::Serialize;
 use crate::genome::Chromosome;
 use crate::genotype::report::{KindCounts, Report, VariantOutcome};
 use crate::genotype::{GenotypeError, Policies, Samples};
+pub use pass::{FREQUENCY_APART, FREQUENCY_MARGIN, FREQUENCY_PEOPLE, Request, predict};
+
 use crate::model::ModelError;
 use crate::model::expression::{ModelGene, ServedGenotypeModel};
 
@@ -24,8 +31,6 @@ pub struct Heading {
     pub models: Vec<Arc<ServedGenotypeModel>>,
     /// The policies that are followed.
     pub policies: Policies,
-    /// Every gene of the answer in its order, as (model, gene of that model): by place in the genome.
-    pub genes: Arc<[(usize, usize)]>,
     /// Genes that were asked for by a name that no model knows, in the order of the request.
     pub genes_not_found: Vec<String>,
 }
@@ -134,3 +139,6 @@ pub enum PredictionError {
     #[error(transparent)]
     Answer(#[from] AnswerError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap as _, Serializer};
 use super::Place;
 
 /// What became of a variant of a model; each ends in exactly one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatchKind {
     /// Used: the input's alternative allele is the effect allele.
@@ -26,6 +26,7 @@ pub enum MatchKind {
     /// Used: several records fit; the first was used and the others were not.
     Duplicate,
     /// Not used: no record.
+    #[default]
     Absent,
 }
 
@@ -172,7 +173,7 @@ pub struct ModelReport {
     pub matched_on: Option<String>,
     /// Its variants in the genes that were asked for.
     pub by_kind: KindCounts,
-    /// The share of the variants that could be used: used ÷ the smaller of the model's variants on the submitted
+    /// The share of the variants that a record fits, of those that could have one: found ÷ the smaller of the model's variants on the submitted
     /// chromosomes and the submitted records on them.
     pub overlap: f64,
     /// Genes that were asked for.

@@ -1,0 +1,567 @@
+//! The pass over a submission: each record is looked up once for all models, decoded where somebody wants it, and
+//! added to the genes that it belongs to; a gene leaves when the submission has passed its last variant.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::genome::{Assembly, Chromosome};
+use crate::genotype::harmonise::{Count, Fit, fit};
+use crate::genotype::policy::{Absent, Missing};
+use crate::genotype::report::{AssemblyFound, KindCounts, ModelReport, Report};
+use crate::genotype::{DosageRow, Fault, GenotypeError, GenotypeSource, Policies, Samples, Sex};
+use crate::model::expression::ServedGenotypeModel;
+
+use super::diagnosis::Sample as SampledRecords;
+use super::ledger::{Candidate, Ledger};
+use super::panel::{Panel, Positions, Selection};
+use super::schedule::Schedule;
+use super::{Answer, AnswerError, GeneAnswer, Heading, PredictionError};
+
+/// People whose genotypes have to be known before their frequency decides about a strand.
+pub const FREQUENCY_PEOPLE: usize = 50;
+/// How far from ½ both frequencies have to be.
+pub const FREQUENCY_MARGIN: f64 = 0.1;
+/// How far apart the two frequencies may be on the strand that fits.
+pub const FREQUENCY_APART: f64 = 0.2;
+
+/// What a submission is asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The models and their genes.
+    pub selection: Selection,
+    /// The people that are wanted, by identifier; all where `None`. They are answered in the input's order.
+    pub samples: Option<Vec<String>>,
+    /// The policies.
+    pub policies: Policies,
+    /// Whether every variant is reported.
+    pub report_variants: bool,
+    /// Set from outside when nobody waits for the answer any more.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Predicts the expression of a submission's people, writes it to `answer` gene by gene, and returns the report.
+///
+/// Nothing is written before it is certain that enough of every model matches, so that a submission that does not is
+/// refused whole. `panel` gives the panel for the submission's assembly.
+///
+/// # Errors
+/// The submission cannot be read, too little matches, a policy cannot be followed, or the answer cannot be written.
+pub fn predict(
+    source: &mut dyn GenotypeSource,
+    request: &Request,
+    panel: impl FnOnce(Option<&Assembly>) -> Arc<Panel>,
+    answer: &mut dyn Answer,
+) -> Result<Report, PredictionError> {
+    let assembly = request.policies.assembly.as_ref().or(source.assembly()).cloned();
+    let panel = panel(assembly.as_ref());
+    check_policies(&panel.models, &request.policies)?;
+    let (samples, chosen) = choose(source.samples(), request.samples.as_deref())?;
+    let people = samples.len();
+    let heading = Heading {
+        samples: Arc::new(samples),
+        models: panel.models.clone(),
+        policies: request.policies.clone(),
+        genes_not_found: request.selection.not_found.clone(),
+    };
+    let mut pass = Pass {
+        ledger: Ledger::new(&panel, &request.policies, people, request.report_variants),
+        schedule: Schedule::new(&panel),
+        panel: &panel,
+        request,
+        heading,
+        chosen,
+        answer,
+        held: Vec::new(),
+        has_begun: false,
+        decoded: Vec::new(),
+        filled: Vec::new(),
+        sampled: SampledRecords::default(),
+        current: None,
+        seen: HashSet::new(),
+        totals: Totals::default(),
+    };
+    pass.run(source)?;
+    pass.finish(source)
+}
+
+fn check_policies(models: &[Arc<ServedGenotypeModel>], policies: &Policies) -> Result<(), PredictionError> {
+    let lacking = models.iter().find(|model| !model.model.variants().other_is_reference);
+    match lacking {
+        Some(model) if policies.absent == Absent::Homref => Err(PredictionError::Policy(format!(
+            "absent=homref needs to know each variant's reference allele, which model '{}' does not say: leave it out, \
+             or use absent=unknown",
+            model.card.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The people that are wanted, and their places in the input where not all are.
+fn choose(samples: &Samples, wanted: Option<&[String]>) -> Result<(Samples, Option<Vec<u32>>), PredictionError> {
+    let Some(wanted) = wanted else { return Ok((samples.clone(), None)) };
+    let set: HashSet<&str> = wanted.iter().map(String::as_str).collect();
+    let chosen: Vec<u32> =
+        samples.iter().enumerate().filter(|(_, sample)| set.contains(&*sample.id)).map(|(at, _)| at as u32).collect();
+    if chosen.len() < set.len() {
+        let known: HashSet<&str> = samples.iter().map(|sample| &*sample.id).collect();
+        let stranger = wanted.iter().find(|id| !known.contains(id.as_str())).cloned().unwrap_or_default();
+        return Err(PredictionError::NoSuchSample(stranger));
+    }
+    Ok((samples.subset(&chosen), Some(chosen)))
+}
+
+/// What was counted on the way.
+#[derive(Debug, Default)]
+struct Totals {
+    records: u64,
+    unused: u64,
+    missing: u64,
+    imputed: u64,
+    haploid: u64,
+    haploid_scaled: u64,
+}
+
+/// The dosages of what was counted at the current record.
+#[derive(Default)]
+struct Decoded {
+    count: Option<Count>,
+    /// Of all people, for frequencies.
+    frequency: f64,
+    called: usize,
+    /// Of the chosen people.
+    row: DosageRow,
+}
+
+struct Pass<'a> {
+    panel: &'a Panel,
+    request: &'a Request,
+    heading: Heading,
+    chosen: Option<Vec<u32>>,
+    ledger: Ledger<'a>,
+    schedule: Schedule,
+    answer: &'a mut dyn Answer,
+    /// Answers that wait until enough has matched.
+    held: Vec<GeneAnswer>,
+    has_begun: bool,
+    decoded: Vec<Decoded>,
+    filled: Vec<f32>,
+    sampled: SampledRecords,
+    /// The current chromosome, its number in the panel, and the last position on it.
+    current: Option<(Chromosome, Option<u32>, u32)>,
+    seen: HashSet<Chromosome>,
+    totals: Totals,
+}
+
+impl Pass<'_> {
+    fn run(&mut self, source: &mut dyn GenotypeSource) -> Result<(), PredictionError> {
+        let in_order = source.is_in_order();
+        let mut candidates: Vec<u32> = Vec::new();
+        let mut wanted: Vec<(u32, Fit)> = Vec::new();
+        let mut undecided: Vec<(u32, Fit)> = Vec::new();
+        loop {
+            if self.request.stop.load(Ordering::Relaxed) {
+                let gone = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "nobody waits for the answer");
+                return Err(AnswerError::Io(gone).into());
+            }
+            let Some(site) = source.next_site()? else { break };
+            self.totals.records += 1;
+            self.sampled.keep(&site);
+            let moved = match (site.chromosome, site.position) {
+                (Some(chromosome), position) => {
+                    Some(self.step(chromosome, position.map_or(0, crate::genome::Position::get), in_order))
+                }
+                (None, _) => None,
+            };
+            let (number, due) = match moved {
+                Some(Ok(step)) => step,
+                Some(Err(error)) => return Err(error.at(source.place()).into()),
+                None => (None, Vec::new()),
+            };
+            self.panel.lookup(&site, number, &mut candidates);
+            wanted.clear();
+            undecided.clear();
+            if !candidates.is_empty() {
+                for row in &candidates {
+                    let (other, effect) = self.panel.alleles(*row);
+                    match self.ledger.consider(*row, fit(&site, other, effect), &site) {
+                        Candidate::Use(fit) => wanted.push((*row, fit)),
+                        Candidate::Undecided(fit) => undecided.push((*row, fit)),
+                        Candidate::Skip => {}
+                    }
+                }
+            }
+            let chromosome = site.chromosome.cloned();
+            if self.request.report_variants {
+                self.ledger.locate(&candidates, source.place());
+            }
+            for gene in due {
+                self.close(gene)?;
+            }
+            if wanted.is_empty() && undecided.is_empty() {
+                self.totals.unused += 1;
+                continue;
+            }
+            self.take(source, &mut wanted, &undecided, chromosome.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Notes where the submission is; returns the chromosome's number and the genes that are complete.
+    fn step(
+        &mut self,
+        chromosome: &Chromosome,
+        position: u32,
+        in_order: bool,
+    ) -> Result<(Option<u32>, Vec<u32>), GenotypeError> {
+        let mut due = Vec::new();
+        match &mut self.current {
+            Some((current, number, last)) if current == chromosome => {
+                if in_order && position != 0 {
+                    if position < *last {
+                        return Err(GenotypeError::malformed(format!(
+                            "the records are not sorted: position {position} of {chromosome} comes after {last}; sort \
+                             them, for example with 'bcftools sort' or 'plink2 --sort-vars'"
+                        )));
+                    }
+                    if let Some(number) = *number
+                        && position > *last
+                        && self.panel.genes_end_at_their_last_place
+                    {
+                        due.extend(std::iter::from_fn(|| self.schedule.passed(self.panel, number, position)));
+                    }
+                    *last = position;
+                }
+                return Ok((*number, due));
+            }
+            Some((_, Some(number), _)) if in_order && self.panel.genes_end_at_their_last_place => {
+                due = self.schedule.finish(*number);
+            }
+            _ => {}
+        }
+        if !self.seen.insert(chromosome.clone()) && in_order {
+            return Err(GenotypeError::malformed(format!(
+                "the records are not sorted: {chromosome} comes again after another chromosome; sort them, for \
+                 example with 'bcftools sort' or 'plink2 --sort-vars'"
+            )));
+        }
+        let number = self.panel.number_of(chromosome);
+        self.current = Some((chromosome.clone(), number, position));
+        Ok((number, due))
+    }
+
+    /// Decodes what the wanted rows count, and adds it to their genes.
+    fn take(
+        &mut self,
+        source: &mut dyn GenotypeSource,
+        wanted: &mut Vec<(u32, Fit)>,
+        undecided: &[(u32, Fit)],
+        chromosome: Option<&Chromosome>,
+    ) -> Result<(), PredictionError> {
+        self.decoded.iter_mut().for_each(|decoded| decoded.count = None);
+        for (row, fit) in undecided {
+            let at = self.decode(source, fit.count, chromosome)?;
+            let decoded = &self.decoded[at];
+            let model = self.panel.variant(*row).frequency.map(f64::from);
+            let fit = resolve(*fit, model, decoded.frequency, decoded.called);
+            self.ledger.settle(*row, fit);
+            wanted.extend(fit.map(|fit| (*row, fit)));
+        }
+        if wanted.is_empty() {
+            self.totals.unused += 1;
+            return Ok(());
+        }
+        if let Some(chromosome) = chromosome {
+            match self.ledger.used_by_chromosome.get_mut(chromosome) {
+                Some(count) => *count += 1,
+                None => drop(self.ledger.used_by_chromosome.insert(chromosome.clone(), 1)),
+            }
+        }
+        for (row, fit) in wanted.iter().copied() {
+            let at = self.decode(source, fit.count, chromosome)?;
+            let missing = self.decoded[at].row.missing;
+            if missing == 0 {
+                self.ledger.add(row, &self.decoded[at].row.values, 0);
+            } else {
+                self.fill(row, at, fit.count).map_err(|error| error.at(source.place()))?;
+                self.ledger.add(row, &self.filled, missing);
+            }
+        }
+        let first = self.decoded.iter().find(|decoded| decoded.count.is_some());
+        self.totals.missing += first.map_or(0, |decoded| decoded.row.missing as u64);
+        self.totals.haploid += first.map_or(0, |decoded| decoded.row.haploid.len() as u64);
+        Ok(())
+    }
+
+    /// Returns where in `decoded` the dosages of `count` at the current record are.
+    fn decode(
+        &mut self,
+        source: &mut dyn GenotypeSource,
+        count: Count,
+        chromosome: Option<&Chromosome>,
+    ) -> Result<usize, GenotypeError> {
+        if let Some(at) = self.decoded.iter().position(|decoded| decoded.count == Some(count)) {
+            return Ok(at);
+        }
+        let at = self.decoded.iter().position(|decoded| decoded.count.is_none()).unwrap_or(self.decoded.len());
+        if at == self.decoded.len() {
+            self.decoded.push(Decoded::default());
+        }
+        let decoded = &mut self.decoded[at];
+        decoded.count = Some(count);
+        let row = &mut decoded.row;
+        let allele = if let Count::Allele(allele) = count { allele } else { 0 };
+        source.dosages(allele, row)?;
+        if count == Count::NotReference {
+            row.values.iter_mut().for_each(|dosage| *dosage = 2.0 - *dosage);
+            // A haploid call has one copy in all.
+            row.haploid.iter().for_each(|at| row.values[*at as usize] -= 1.0);
+        }
+        if !row.haploid.is_empty() && chromosome.is_some_and(|chromosome| chromosome.as_str() == "chrX") {
+            let males = source.samples().iter().enumerate().filter(|(_, sample)| sample.sex == Sex::Male);
+            let males: HashSet<u32> = males.map(|(at, _)| at as u32).collect();
+            for at in row.haploid.iter().filter(|at| males.contains(at)) {
+                row.values[*at as usize] *= 2.0;
+                self.totals.haploid_scaled += 1;
+            }
+        }
+        let needs_frequency = self.request.policies.ambiguous == crate::genotype::policy::Ambiguous::Frequency
+            || self.request.policies.missing == Missing::Cohort && row.missing > 0;
+        if needs_frequency {
+            let known = row.values.iter().filter(|dosage| !dosage.is_nan());
+            let (sum, called) = known.fold((0.0, 0), |(sum, n), dosage| (sum + f64::from(*dosage), n + 1));
+            decoded.called = called;
+            decoded.frequency = if called == 0 { f64::NAN } else { sum / (2 * called) as f64 };
+        }
+        if let Some(chosen) = &self.chosen {
+            let values = chosen.iter().map(|at| row.values[*at as usize]).collect();
+            row.values = values;
+            row.missing = row.values.iter().filter(|dosage| dosage.is_nan()).count();
+            row.haploid.retain(|at| chosen.binary_search(at).is_ok());
+        }
+        Ok(at)
+    }
+
+    /// Copies decoded dosages with the missing ones as the policy has them.
+    fn fill(&mut self, row: u32, at: usize, count: Count) -> Result<(), GenotypeError> {
+        let decoded = &self.decoded[at];
+        let stand_in = match self.request.policies.missing {
+            Missing::Mean => self.panel.variant(row).frequency.map_or(f32::NAN, |frequency| 2.0 * frequency),
+            Missing::Cohort => (2.0 * decoded.frequency) as f32,
+            Missing::Ref => {
+                if count == Count::Allele(0) {
+                    2.0
+                } else {
+                    0.0
+                }
+            }
+            Missing::Drop => 0.0,
+            Missing::Error => {
+                let person = decoded.row.values.iter().position(|dosage| dosage.is_nan()).unwrap_or(0);
+                let id = self.heading.samples.iter().nth(person).map(|sample| sample.id.clone()).unwrap_or_default();
+                return Err(GenotypeError::new(Fault::Field {
+                    field: format!("sample {} ('{id}')", person + 1),
+                    reason: "its genotype is missing, and missing=error was asked for".to_owned(),
+                }));
+            }
+        };
+        if !stand_in.is_nan() {
+            self.totals.imputed += decoded.row.missing as u64;
+        }
+        self.filled.clear();
+        self.filled.extend(decoded.row.values.iter().map(|dosage| if dosage.is_nan() { stand_in } else { *dosage }));
+        Ok(())
+    }
+
+    fn close(&mut self, gene: u32) -> Result<(), PredictionError> {
+        let answer = self.ledger.close(gene)?;
+        if !self.has_begun && !self.is_assured() {
+            self.held.push(answer);
+            return Ok(());
+        }
+        self.begin()?;
+        Ok(self.answer.gene(&self.heading, answer)?)
+    }
+
+    fn begin(&mut self) -> Result<(), PredictionError> {
+        if !self.has_begun {
+            self.has_begun = true;
+            self.answer.begin(&self.heading)?;
+            for answer in std::mem::take(&mut self.held) {
+                self.answer.gene(&self.heading, answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether enough of every model has matched, whatever is still to come.
+    fn is_assured(&self) -> bool {
+        let least = self.request.policies.min_overlap;
+        let rows = rows_of_models(self.panel);
+        self.ledger.found.iter().zip(&rows).all(|(found, rows)| *found > 0 && *found as f64 >= least * *rows as f64)
+    }
+
+    fn finish(mut self, source: &dyn GenotypeSource) -> Result<Report, PredictionError> {
+        for gene in self.schedule.finish_all() {
+            self.close(gene)?;
+        }
+        let report = self.report(source);
+        if report.diagnosis.is_some() {
+            return Err(PredictionError::LowOverlap(Box::new(report)));
+        }
+        self.begin()?;
+        self.answer.finish(&self.heading, &report)?;
+        Ok(report)
+    }
+
+    fn report(&self, source: &dyn GenotypeSource) -> Report {
+        let models: Vec<ModelReport> = (0..self.panel.models.len()).map(|model| self.model_report(model)).collect();
+        let mut by_kind = KindCounts::default();
+        self.ledger.by_kind.iter().for_each(|counts| by_kind.merge(counts));
+        let policies = self.request.policies.clone();
+        let assembly = match (&policies.assembly, source.assembly()) {
+            (Some(named), _) => Some(AssemblyFound { name: named.to_string(), from: "request" }),
+            (None, Some(found)) => Some(AssemblyFound { name: found.to_string(), from: "input" }),
+            (None, None) => None,
+        };
+        Report {
+            records: self.totals.records,
+            records_unused: self.totals.unused,
+            format: source.format().to_owned(),
+            assembly,
+            by_kind,
+            duplicate_records: self.ledger.duplicate_records,
+            missing_genotypes: self.totals.missing,
+            values_lost_to_missing: self.ledger.values_lost,
+            haploid_calls: self.totals.haploid,
+            diagnosis: models.iter().find_map(|model| model.diagnosis.clone()),
+            notes: self.notes(source, &by_kind),
+            models,
+            used_by_chromosome: self
+                .ledger
+                .used_by_chromosome
+                .iter()
+                .map(|(chromosome, count)| (chromosome.as_str().to_owned(), *count))
+                .collect(),
+            policies,
+        }
+    }
+
+    fn model_report(&self, model: usize) -> ModelReport {
+        let served = &self.panel.models[model];
+        let table = served.model.variants();
+        let matched_on = match self.panel.positions[model] {
+            Positions::Own => table.assembly.as_ref(),
+            Positions::Lifted => table.lifted.as_ref().map(|lifted| &lifted.assembly),
+            Positions::None => None,
+        };
+        let found = self.ledger.found[model];
+        let rows = self.rows_within_reach(model);
+        let possible = rows.min(self.totals.records);
+        let overlap = if possible == 0 { 0.0 } else { (found as f64 / possible as f64).min(1.0) };
+        // A model none of whose variants is on the submitted chromosomes is no mistake unless all are like that.
+        let nothing_at_all = self.ledger.found.iter().all(|found| *found == 0);
+        let is_low = (rows > 0 && (found == 0 || overlap < self.request.policies.min_overlap)) || nothing_at_all;
+        let outcomes = self.ledger.outcomes[model];
+        let all_rows = rows_of_models(self.panel)[model];
+        ModelReport {
+            model: served.card.name.clone(),
+            matched_on: matched_on.map(ToString::to_string),
+            by_kind: self.ledger.by_kind[model],
+            overlap,
+            genes: outcomes.genes,
+            genes_predicted: outcomes.predicted,
+            genes_below_min_overlap: outcomes.below_min_overlap,
+            genes_without_variants: outcomes.without_variants,
+            diagnosis: is_low.then(|| self.sampled.diagnose(self.panel, model, found, all_rows)),
+        }
+    }
+
+    /// Rows of a model that the submission could have: those on its chromosomes and those without a place.
+    fn rows_within_reach(&self, model: usize) -> u64 {
+        let seen: HashSet<u32> = self.seen.iter().filter_map(|chromosome| self.panel.number_of(chromosome)).collect();
+        let genes = self.panel.genes.iter().filter(|gene| gene.model == model);
+        let rows = genes.flat_map(|gene| &self.panel.rows[gene.rows.clone()]);
+        rows.filter(|row| row.place.is_none_or(|(chromosome, _)| seen.contains(&chromosome))).count() as u64
+    }
+
+    fn notes(&self, source: &dyn GenotypeSource, by_kind: &KindCounts) -> Vec<String> {
+        use crate::genotype::report::MatchKind;
+        let mut notes = Vec::new();
+        let policies = &self.request.policies;
+        if let (Some(named), Some(found)) = (&policies.assembly, source.assembly())
+            && named != found
+        {
+            notes.push(format!("the input's header says {found}, the request says {named}: the request was followed"));
+        }
+        for (model, positions) in self.panel.models.iter().zip(&self.panel.positions) {
+            let table = model.model.variants();
+            if *positions == Positions::None
+                && let Some(own) = &table.assembly
+            {
+                notes.push(format!(
+                    "the positions of model '{}' are on {own} and were not compared: its variants were found by \
+                     identifier alone; import it with a liftover chain to match by position",
+                    model.card.name
+                ));
+            }
+        }
+        let lost = self.ledger.values_lost;
+        if lost > 0 {
+            notes.push(format!(
+                "{lost} values are not known because a genotype is missing and the model has no allele frequency for \
+                 it; missing=cohort puts the submitted people's mean in its place, missing=ref the reference allele"
+            ));
+        }
+        if self.totals.imputed > 0 {
+            let how = match policies.missing {
+                Missing::Mean => "the mean by the model's allele frequency",
+                Missing::Cohort => "the submitted people's mean",
+                Missing::Ref => "two reference alleles",
+                Missing::Drop | Missing::Error => "nothing",
+            };
+            notes.push(format!("{how} stands for {} missing genotypes, counted once a gene", self.totals.imputed));
+        }
+        let late = self.ledger.late_records;
+        if late > 0 {
+            notes.push(format!(
+                "{late} records have a variant's identifier but lie far from its place, behind its gene: they were not \
+                 used; is the assembly right?"
+            ));
+        }
+        if self.totals.haploid > 0 {
+            notes.push(format!(
+                "{} haploid calls: {} of males on chromosome X count twice, the others as they are",
+                self.totals.haploid, self.totals.haploid_scaled
+            ));
+        }
+        let ambiguous = by_kind.of(MatchKind::Ambiguous);
+        if ambiguous > 0 {
+            notes.push(format!(
+                "{ambiguous} palindromic variants were not used, since their alleles do not tell the strand; \
+                 ambiguous=keep uses them as they are, ambiguous=frequency where the frequencies tell"
+            ));
+        }
+        notes
+    }
+}
+
+/// How many rows each model has in the panel.
+fn rows_of_models(panel: &Panel) -> Vec<u64> {
+    let mut rows = vec![0; panel.models.len()];
+    panel.genes.iter().for_each(|gene| rows[gene.model] += gene.rows.len() as u64);
+    rows
+}
+
+/// The strand of a palindromic variant on which the submitted frequency fits the model's, where that is clear.
+fn resolve(fit: Fit, model: Option<f64>, submitted: f64, called: usize) -> Option<Fit> {
+    let model = model?;
+    let is_clear = |frequency: f64| (frequency - 0.5).abs() >= FREQUENCY_MARGIN;
+    if called < FREQUENCY_PEOPLE || !is_clear(model) || !is_clear(submitted) {
+        return None;
+    }
+    let same_side = (model < 0.5) == (submitted < 0.5);
+    let on_strand = if same_side { submitted } else { 1.0 - submitted };
+    let fits = (model - on_strand).abs() <= FREQUENCY_APART;
+    fits.then(|| if same_side { fit } else { fit.on_other_strand() })
+}
