@@ -5,6 +5,8 @@
 //! their order and are unique; a dosage is a number from 0 to 2, or NaN where the genotype is not known.
 
 pub mod input;
+pub mod pgen;
+pub mod plink;
 pub mod policy;
 
 use std::collections::HashSet;
