@@ -142,7 +142,7 @@ fn dosages_are_those_that_plink_exports() {
     assert!(fractions > 300, "{fractions}");
 }
 
-/// A file of fixed width with dosages; plink2 has the modes but does not write them.
+/// A file of fixed width with dosages. plink2 does not write these; it reads this one (mode 3) to the same dosages.
 fn with_dosages(mode: u8) -> Vec<u8> {
     let mut bytes = vec![0x6c, 0x1b, mode, 2, 0, 0, 0, 5, 0, 0, 0, 0x40];
     for dosages in [[0, 0x8000, 0x2000, 0xffff, 0xffff], [0x4000_u16; 5]] {
@@ -289,6 +289,18 @@ proptest! {
             damaged.truncate(cut.index(damaged.len()));
         }
         let _ = open(&damaged, &pvar, &psam).and_then(|mut source| rows(&mut source, |at| at % step == 0));
+    }
+
+    #[test]
+    fn never_panics_on_damaged_compression(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut damaged = data("linked.pvar.zst");
+        for (at, byte) in edits {
+            let at = at.index(damaged.len());
+            damaged[at] = byte;
+        }
+        let _ = open(&data("linked.pgen"), &damaged, &data("linked.psam")).and_then(|mut source| rows(&mut source, |_| false));
     }
 
     #[test]
