@@ -6,6 +6,8 @@
 
 pub mod harmonise;
 pub mod input;
+pub mod pgen;
+pub mod plink;
 pub mod policy;
 pub mod report;
 pub mod variants;
