@@ -4,8 +4,11 @@
 //! that memory is one record × samples whatever the file's length. Imports `genome` alone. Invariants: samples keep
 //! their order and are unique; a dosage is a number from 0 to 2, or NaN where the genotype is not known.
 
+pub mod bcf;
+mod call;
 pub mod input;
 pub mod policy;
+pub mod vcf;
 
 use std::collections::HashSet;
 
