@@ -4,6 +4,8 @@
 //! that memory is one record × samples whatever the file's length. Imports `genome` alone. Invariants: samples keep
 //! their order and are unique; a dosage is a number from 0 to 2, or NaN where the genotype is not known.
 
+mod call;
+pub mod bcf;
 pub mod harmonise;
 pub mod input;
 pub mod pgen;
@@ -11,6 +13,7 @@ pub mod plink;
 pub mod policy;
 pub mod report;
 pub mod variants;
+pub mod vcf;
 
 use std::collections::HashSet;
 
