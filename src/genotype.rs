@@ -4,6 +4,7 @@
 //! that memory is one record × samples whatever the file's length. Imports `genome` alone. Invariants: samples keep
 //! their order and are unique; a dosage is a number from 0 to 2, or NaN where the genotype is not known.
 
+pub mod bgen;
 pub mod dosage_text;
 pub mod input;
 pub mod policy;
