@@ -4,14 +4,17 @@
 //! that memory is one record × samples whatever the file's length. Imports `genome` alone. Invariants: samples keep
 //! their order and are unique; a dosage is a number from 0 to 2, or NaN where the genotype is not known.
 
-mod call;
 pub mod bcf;
+pub mod bgen;
+mod call;
+pub mod dosage_text;
 pub mod harmonise;
 pub mod input;
 pub mod pgen;
 pub mod plink;
 pub mod policy;
 pub mod report;
+mod sample_file;
 pub mod variants;
 pub mod vcf;
 
