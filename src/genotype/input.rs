@@ -15,7 +15,7 @@ use super::{Fault, GenotypeError, Limit, Place, ReadLimits};
 const FIRST: usize = 256 << 10;
 /// Bytes of a buffer.
 const CHUNK: usize = 1 << 20;
-/// Buffers that are inflated ahead.
+/// Buffers in use: one is being parsed, one being filled, the others wait.
 const AHEAD: usize = 4;
 /// Bytes that tell how an input is compressed.
 const HEAD: usize = 18;
@@ -49,8 +49,7 @@ impl Input {
     }
 
     fn open(mut source: impl Read + Send + 'static, most: u64, name: &str) -> Result<Self, GenotypeError> {
-        let mut head = Vec::new();
-        head.resize(FIRST, 0);
+        let mut head = vec![0; FIRST];
         let mut filled = 0;
         while filled < HEAD {
             match read_some(&mut source, &mut head, filled) {

@@ -109,7 +109,10 @@ impl VcfSource {
         let name = &line[..chromosome];
         if self.chromosome.as_ref().is_none_or(|(last, _)| **last != *name) {
             let text = str::from_utf8(name).map_err(|_| not_text("CHROM"))?;
-            let parsed = Chromosome::parse(text).map_err(|error| GenotypeError::field("CHROM", error.to_string()))?;
+            let parsed = Chromosome::parse(text).map_err(|_| {
+                let text: String = text.chars().take(40).collect();
+                GenotypeError::field("CHROM", format!("'{text}' is not a chromosome name"))
+            })?;
             self.chromosome = Some((name.into(), parsed));
         }
         self.record = record;

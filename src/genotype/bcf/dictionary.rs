@@ -47,7 +47,7 @@ impl Dictionaries {
             None => None,
         };
         if *key == b"##contig=" {
-            let chromosome = Chromosome::parse(id).map_err(|error| GenotypeError::field("ID", error.to_string()))?;
+            let chromosome = Chromosome::parse(id).map_err(|_| fault("ID"))?;
             let index = index.unwrap_or(self.next_contig);
             self.next_contig = index + 1;
             self.contigs.insert(index, chromosome);

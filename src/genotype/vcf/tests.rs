@@ -1,8 +1,10 @@
+use std::fmt::Write as _;
 use std::io::Cursor;
 
 use noodles::vcf;
 use noodles::vcf::variant::record_buf::samples::sample::Value;
 use noodles::vcf::variant::record_buf::samples::sample::value::Array;
+use noodles::vcf::variant::record_buf::samples::sample::value::genotype::Allele;
 use proptest::prelude::*;
 
 use super::*;
@@ -50,10 +52,13 @@ fn rows(record: &str) -> Result<Vec<DosageRow>, GenotypeError> {
     (0..alleles).map(read).collect()
 }
 
+/// ALT, FORMAT, cells, the values of every allele, the haploid samples.
+type Case<'a> = (&'a str, &'a str, &'a str, &'a [[f32; 3]], &'a [u32]);
+
 #[test]
 fn every_form_of_a_cell_tells_its_dosage() {
     let nan = f32::NAN;
-    let cases: &[(&str, &str, &str, &[[f32; 3]], &[u32])] = &[
+    let cases: &[Case<'_>] = &[
         ("G", "GT", "0|0\t0/1\t1|1", &[[2., 1., 0.], [0., 1., 2.]], &[]),
         ("G", "GT", "./.\t./1\t.", &[[nan; 3], [nan; 3]], &[]),
         ("G", "GT", "0\t1\t1|0", &[[1., 0., 1.], [0., 1., 1.]], &[0, 1]),
@@ -219,7 +224,7 @@ pub(crate) fn random_records(seed: u64, count: usize) -> String {
         let format = ["GT", "GT:DS", "GT:DS:GP", "GT:GP", "GT:DP:DS", "GT:DS:DP", "DS", "GP", "DS:GP"][next(9)];
         let alleles = ["C", "G", "<DEL>"][..alternatives].join(",");
         let alleles = if alternatives == 0 { "." } else { &alleles };
-        text.push_str(&format!("chr1\t{}\trs{record}\tA\t{alleles}\t.\t.\t.\t{format}", record + 1));
+        write!(text, "chr1\t{}\trs{record}\tA\t{alleles}\t.\t.\t.\t{format}", record + 1).unwrap();
         for sample in 0..3 {
             let (haploid, allele) = (next(5) == 0, [next(alternatives + 1), next(alternatives + 1)]);
             let fields = format.split(':').map(|key| match key {
@@ -278,7 +283,7 @@ fn floats(value: &Value) -> Vec<Option<f32>> {
 /// The dosage of an allele from another library's typed values.
 fn oracle(sample: &vcf::variant::record_buf::samples::Sample<'_>, allele: usize, alleles: usize) -> f32 {
     let genotype: Option<Vec<Option<usize>>> = sample.get("GT").flatten().map(|value| match value {
-        Value::Genotype(genotype) => genotype.as_ref().iter().map(|allele| allele.position()).collect(),
+        Value::Genotype(genotype) => genotype.as_ref().iter().map(Allele::position).collect(),
         other => panic!("{other:?}"),
     });
     let genotype: Option<Vec<usize>> = genotype.and_then(|alleles| alleles.into_iter().collect());
