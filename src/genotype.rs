@@ -7,6 +7,7 @@
 pub mod bgen;
 pub mod dosage_text;
 pub mod input;
+pub mod json;
 pub mod policy;
 mod sample_file;
 
