@@ -10,6 +10,7 @@ mod call;
 pub mod dosage_text;
 pub mod harmonise;
 pub mod input;
+pub mod json;
 pub mod pgen;
 pub mod plink;
 pub mod policy;
