@@ -24,6 +24,7 @@ use crate::genome::GeneId;
 use crate::http;
 use crate::http::state::{AppState, Completion, LoadedDataset, Saver, Snapshot};
 use crate::inference::{Engine, Limits};
+use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::{ImputedProfile, ServedModel};
 use crate::reference::Reference;
 
@@ -40,6 +41,8 @@ pub struct Loaded {
     pub references: Vec<Arc<Reference>>,
     /// The models; the order is that of preference where no default model is named.
     pub models: Vec<Arc<ServedModel>>,
+    /// The models of expression from genotypes.
+    pub expression_models: Vec<Arc<ServedGenotypeModel>>,
     /// Profiles that were imputed before, as JSON, by dataset version and [`ServedModel::imputation_key`].
     pub imputed: BTreeMap<(String, String), Vec<(GeneId, String)>>,
     /// Where newly imputed profiles go to be saved.
@@ -64,7 +67,7 @@ pub enum Event {
 /// # Errors
 /// The system gives no thread for an engine.
 pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
-    let Loaded { references, models, imputed, saver } = loaded;
+    let Loaded { references, models, imputed, saver, expression_models: _ } = loaded;
     let mut datasets = Vec::with_capacity(references.len());
     for reference in references {
         let mut completions = Vec::new();

@@ -126,7 +126,13 @@ impl EvaluateProfile {
             if wanted == Some(false) {
                 continue;
             }
-            let model = registry::load(&folder.path).with_context(|| format!("model {}", folder.name))?;
+            let loaded_folder = registry::load(&folder.path).with_context(|| format!("model {}", folder.name))?;
+            let Some(model) = loaded_folder.profile() else {
+                if wanted == Some(true) {
+                    bail!("model {} predicts expression from genotypes, not tissue profiles", folder.name);
+                }
+                continue;
+            };
             let record = &model.card.training;
             let same = record.dataset == reference.dataset().name;
             if wanted.is_none() && !same {

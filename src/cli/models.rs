@@ -1,4 +1,6 @@
-//! `tissuecast models`: what lies in the folder of models, and whether it is sound.
+//! `tissuecast models`: what lies in the folder of models, whether it is sound, and how others' models come into it.
+
+mod list;
 
 use std::path::PathBuf;
 
@@ -7,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::model::registry::{self, ModelFolder};
 
-/// Lists and checks the models.
+/// Lists, checks and imports models.
 #[derive(Debug, Args)]
 pub struct Models {
     /// The folder of models.
@@ -54,50 +56,31 @@ impl Models {
                     registry::load(&folder.path).with_context(|| format!("model {}@{}", folder.name, folder.version))
                 };
                 let models = folders.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
-                if format == Format::Json {
-                    let cards: Vec<_> = models
-                        .iter()
-                        .map(|model| serde_json::json!({"digest": model.digest, "card": model.card}))
-                        .collect();
-                    println!("{}", serde_json::to_string_pretty(&cards)?);
-                } else {
-                    println!(
-                        "{:<24} {:>7}  {:<28} {:>7} {:>12}  digest",
-                        "name", "version", "method", "tissues", "mean 1 - r"
-                    );
-                    for model in &models {
-                        let card = &model.card;
-                        let own = card.accuracy.iter().find(|a| a.method == card.method && a.scale == card.scale);
-                        let error = own.map_or_else(|| "-".to_owned(), |a| format!("{:.3}", a.mean_error));
-                        println!(
-                            "{:<24} {:>7}  {:<28} {:>7} {:>12}  {}",
-                            card.name,
-                            card.version,
-                            card.method,
-                            card.tissues.len(),
-                            error,
-                            model.digest
-                        );
-                    }
+                match format {
+                    Format::Json => println!("{}", list::json(&models)?),
+                    Format::Text => print!("{}", list::text(&models)),
                 }
+                Ok(())
             }
-            ModelsCommand::Check => {
-                let mut failed = 0;
-                for folder in &folders {
-                    match registry::load(&folder.path) {
-                        Ok(model) => println!("{}@{} passes ({})", folder.name, folder.version, model.digest),
-                        Err(error) => {
-                            failed += 1;
-                            let error = anyhow::Error::from(error);
-                            println!("{}@{} FAILS: {error:#}", folder.name, folder.version);
-                        }
-                    }
-                }
-                if failed > 0 {
-                    bail!("{failed} of {} models do not pass", folders.len());
-                }
+            ModelsCommand::Check => check(&folders),
+        }
+    }
+}
+
+fn check(folders: &[ModelFolder]) -> anyhow::Result<()> {
+    let mut failed = 0;
+    for folder in folders {
+        match registry::load(&folder.path) {
+            Ok(model) => println!("{}@{} passes ({})", folder.name, folder.version, model.digest()),
+            Err(error) => {
+                failed += 1;
+                let error = anyhow::Error::from(error);
+                println!("{}@{} FAILS: {error:#}", folder.name, folder.version);
             }
         }
-        Ok(())
     }
+    if failed > 0 {
+        bail!("{failed} of {} models do not pass", folders.len());
+    }
+    Ok(())
 }

@@ -196,7 +196,7 @@ impl TrainProfile {
         };
         let folder = registry::write(models, &mut card, &files)?;
         let loaded = registry::load(&folder).context("the model that was just written does not load")?;
-        println!("{} {}@{} in {}", loaded.digest, card.name, card.version, folder.display());
+        println!("{} {}@{} in {}", loaded.digest(), card.name, card.version, folder.display());
         evaluate::print_accuracy(&card.accuracy);
         if let Some(calibration) = &card.calibration {
             println!(

@@ -6,7 +6,10 @@
 //! number a person, NaN where a dosage that it needs is not known.
 
 pub mod card;
+pub mod golden;
 pub mod linear;
+pub mod linear_file;
+pub mod stored;
 
 use std::fmt;
 use std::ops::Range;

@@ -1,16 +1,20 @@
 //! The folder of models: `models/<name>/<version>/manifest.json` and the files that it names by their SHA-256.
 //!
 //! A folder is served only when every file has the digest that the manifest says, every tensor has its name and shape,
-//! and the golden sample comes out as recorded. A new folder is written beside its place and moved there whole.
+//! and the golden sample comes out as recorded. A new folder is written beside its place and moved there whole. Both
+//! kinds of models lie here: tissue profiles, and expression from genotypes, whose manifests say so by their `kind`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ModelError;
+use super::expression::{GenotypeCard, ServedGenotypeModel, card::KIND, stored};
 use super::golden::{self, Golden};
 use super::manifest::{Card, SCHEMA};
 use super::method::{self, StoredModel};
@@ -18,7 +22,7 @@ use super::method::{self, StoredModel};
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
 
-/// A model that was read from its folder and checked.
+/// A profile model that was read from its folder and checked.
 pub struct LoadedModel {
     /// The card.
     pub card: Card,
@@ -27,6 +31,80 @@ pub struct LoadedModel {
     /// The model.
     pub model: Box<dyn StoredModel>,
 }
+
+/// A model of either kind that was read from its folder and checked.
+pub enum Loaded {
+    /// A model of tissue profiles.
+    Profile(LoadedModel),
+    /// A model of expression from genotypes.
+    Genotype(ServedGenotypeModel),
+}
+
+impl Loaded {
+    /// Returns the folder's digest.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        match self {
+            Self::Profile(model) => &model.digest,
+            Self::Genotype(model) => &model.digest,
+        }
+    }
+
+    /// Returns the model where it is one of tissue profiles.
+    #[must_use]
+    pub fn profile(self) -> Option<LoadedModel> {
+        match self {
+            Self::Profile(model) => Some(model),
+            Self::Genotype(_) => None,
+        }
+    }
+
+    /// Returns the model where it is one of expression from genotypes.
+    #[must_use]
+    pub fn genotype(self) -> Option<ServedGenotypeModel> {
+        match self {
+            Self::Profile(_) => None,
+            Self::Genotype(model) => Some(model),
+        }
+    }
+}
+
+/// What every kind of card has.
+pub trait Manifest: Serialize + DeserializeOwned {
+    /// Returns the schema version.
+    fn schema(&self) -> u32;
+    /// Returns the model's name and version.
+    fn place(&self) -> (&str, &str);
+    /// Returns the other files of the folder with their SHA-256.
+    fn files(&self) -> &BTreeMap<String, String>;
+    /// Sets the other files of the folder with their SHA-256.
+    fn set_files(&mut self, files: BTreeMap<String, String>);
+}
+
+macro_rules! manifest {
+    ($card:ty) => {
+        impl Manifest for $card {
+            fn schema(&self) -> u32 {
+                self.schema
+            }
+
+            fn place(&self) -> (&str, &str) {
+                (&self.name, &self.version)
+            }
+
+            fn files(&self) -> &BTreeMap<String, String> {
+                &self.files
+            }
+
+            fn set_files(&mut self, files: BTreeMap<String, String>) {
+                self.files = files;
+            }
+        }
+    };
+}
+
+manifest!(Card);
+manifest!(GenotypeCard);
 
 /// A model's place in the folder of models.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,26 +168,74 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ModelError> {
     Ok(found)
 }
 
-/// Loads a model's folder and checks everything that can be checked.
+/// Loads a model's folder, of either kind, and checks everything that can be checked.
 ///
 /// # Errors
 /// A file is missing or altered, the manifest is of another schema, a tensor does not fit, or the golden sample comes
 /// out otherwise.
-pub fn load(folder: &Path) -> Result<LoadedModel, ModelError> {
+pub fn load(folder: &Path) -> Result<Loaded, ModelError> {
     let manifest = read(folder, MANIFEST)?;
-    let card: Card = serde_json::from_slice(&manifest).map_err(|error| fault(MANIFEST, error.to_string()))?;
-    if card.schema != SCHEMA {
-        return Err(fault(MANIFEST, format!("has schema {}, this program reads {SCHEMA}", card.schema)));
+    let digest = format!("sha256:{}", sha256(&manifest));
+    match kind(&manifest)?.as_deref() {
+        None => {
+            let (card, files) = verified::<Card>(folder, &manifest)?;
+            let model = method::build(&card, &files)?;
+            let golden =
+                files.get(golden::FILE).ok_or_else(|| fault(golden::FILE, "is not in the manifest".to_owned()))?;
+            let golden: Golden =
+                serde_json::from_slice(golden).map_err(|error| fault(golden::FILE, error.to_string()))?;
+            golden.check(&*model)?;
+            Ok(Loaded::Profile(LoadedModel { card, digest, model }))
+        }
+        Some(KIND) => {
+            let (card, files) = verified::<GenotypeCard>(folder, &manifest)?;
+            let model = stored::build(&card, &files)?;
+            Ok(Loaded::Genotype(ServedGenotypeModel { card, digest, model }))
+        }
+        Some(other) => Err(fault(MANIFEST, format!("is of the kind '{other}', which this program does not know"))),
     }
+}
+
+/// Reads a folder's card without its weights, where the model is one of expression from genotypes.
+///
+/// # Errors
+/// The manifest cannot be read.
+pub fn genotype_card(folder: &Path) -> Result<Option<GenotypeCard>, ModelError> {
+    let manifest = read(folder, MANIFEST)?;
+    match kind(&manifest)?.as_deref() {
+        Some(KIND) => card(&manifest).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Returns what kind of model a manifest is of; profile models, the older kind, say nothing.
+fn kind(manifest: &[u8]) -> Result<Option<String>, ModelError> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: Option<String>,
+    }
+    serde_json::from_slice::<Kind>(manifest).map(|found| found.kind).map_err(|e| fault(MANIFEST, e.to_string()))
+}
+
+fn card<C: Manifest>(manifest: &[u8]) -> Result<C, ModelError> {
+    let card: C = serde_json::from_slice(manifest).map_err(|error| fault(MANIFEST, error.to_string()))?;
+    if card.schema() != SCHEMA {
+        return Err(fault(MANIFEST, format!("has schema {}, this program reads {SCHEMA}", card.schema())));
+    }
+    Ok(card)
+}
+
+/// The card and the bytes of the files, which have the digests that it names.
+fn verified<C: Manifest>(folder: &Path, manifest: &[u8]) -> Result<(C, BTreeMap<String, Vec<u8>>), ModelError> {
+    let card: C = card(manifest)?;
+    let (name, version) = card.place();
     // Two folders with one name would stand for each other: a copied folder is not another model.
     let named = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let place = (named(folder.parent()), named(Some(folder)));
-    if place != (Some(card.name.clone()), Some(card.version.clone())) {
-        let reason = format!("is of {}@{}, which is not its folder's name", card.name, card.version);
-        return Err(fault(MANIFEST, reason));
+    if (named(folder.parent()).as_deref(), named(Some(folder)).as_deref()) != (Some(name), Some(version)) {
+        return Err(fault(MANIFEST, format!("is of {name}@{version}, which is not its folder's name")));
     }
     let mut files = BTreeMap::new();
-    for (name, expected) in &card.files {
+    for (name, expected) in card.files() {
         if name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(fault(name, "is not a plain file name".to_owned()));
         }
@@ -120,27 +246,28 @@ pub fn load(folder: &Path) -> Result<LoadedModel, ModelError> {
         }
         files.insert(name.clone(), bytes);
     }
-    let model = method::build(&card, &files)?;
-    let golden = files.get(golden::FILE).ok_or_else(|| fault(golden::FILE, "is not in the manifest".to_owned()))?;
-    let golden: Golden = serde_json::from_slice(golden).map_err(|error| fault(golden::FILE, error.to_string()))?;
-    golden.check(&*model)?;
-    Ok(LoadedModel { card, digest: format!("sha256:{}", sha256(&manifest)), model })
+    Ok((card, files))
 }
 
 /// Writes a model below `models`, whole or not at all, and returns its folder.
 ///
-/// `card.files` is filled in here; the golden sample has to be among `files`.
+/// The card's files are filled in here; the golden sample has to be among `files`.
 ///
 /// # Errors
 /// The version is there already, or a file cannot be written.
-pub fn write(models: &Path, card: &mut Card, files: &BTreeMap<String, Vec<u8>>) -> Result<PathBuf, ModelError> {
-    card.files = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
-    let parent = models.join(&card.name);
-    let place = parent.join(&card.version);
+pub fn write<C: Manifest>(
+    models: &Path,
+    card: &mut C,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<PathBuf, ModelError> {
+    card.set_files(files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect());
+    let (name, version) = card.place();
+    let parent = models.join(name);
+    let place = parent.join(version);
     if place.exists() {
-        return Err(fault(MANIFEST, format!("version {} of {} is there already", card.version, card.name)));
+        return Err(fault(MANIFEST, format!("version {version} of {name} is there already")));
     }
-    let partial = parent.join(format!(".{}.partial", card.version));
+    let partial = parent.join(format!(".{version}.partial"));
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(|source| io(&partial, source))?;
     }
@@ -148,7 +275,7 @@ pub fn write(models: &Path, card: &mut Card, files: &BTreeMap<String, Vec<u8>>) 
     for (name, bytes) in files {
         write_file(&partial.join(name), bytes)?;
     }
-    let mut manifest = serde_json::to_vec_pretty(&card).map_err(|error| fault(MANIFEST, error.to_string()))?;
+    let mut manifest = serde_json::to_vec_pretty(&*card).map_err(|error| fault(MANIFEST, error.to_string()))?;
     manifest.push(b'\n');
     write_file(&partial.join(MANIFEST), &manifest)?;
     fs::rename(&partial, &place).map_err(|source| io(&place, source))?;
@@ -185,6 +312,11 @@ fn fault(file: &str, reason: String) -> ModelError {
     ModelError::File { file: file.to_owned(), reason }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// Returns a SHA-256 digest in lower-case hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
+
+#[cfg(test)]
+mod tests;

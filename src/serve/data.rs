@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 
 use super::{Event, Loaded};
 use crate::http::state::{Save, Saver};
+use crate::model::expression::ServedGenotypeModel;
 use crate::model::method::StoredModel;
-use crate::model::registry;
+use crate::model::registry::{self, Loaded as LoadedFolder};
 use crate::model::served::ServedModel;
 use crate::reference::Reference;
 use crate::store::Store;
@@ -28,6 +29,7 @@ const SAVE_QUEUE: usize = 256;
 pub struct DataSource {
     store: Arc<Store>,
     models: Vec<Arc<ServedModel>>,
+    expression_models: Vec<Arc<ServedGenotypeModel>>,
     saver: Saver,
 }
 
@@ -46,10 +48,10 @@ impl DataSource {
     pub async fn open(store: Store, models_dir: PathBuf) -> anyhow::Result<(Self, JoinHandle<()>)> {
         store.require_current_schema().await?;
         let store = Arc::new(store);
-        let models = tokio::task::spawn_blocking(move || load_models(&models_dir)).await??;
+        let (models, expression_models) = tokio::task::spawn_blocking(move || load_models(&models_dir)).await??;
         let (saver, saves) = mpsc::channel(SAVE_QUEUE);
         let saving = tokio::spawn(save(Arc::clone(&store), saves));
-        Ok((Self { store, models, saver }, saving))
+        Ok((Self { store, models, expression_models, saver }, saving))
     }
 
     /// Loads every dataset with the profiles that were imputed before, and the versions that this is.
@@ -72,7 +74,9 @@ impl DataSource {
             references.push(Arc::new(reference));
         }
         let models = self.models.clone();
-        Ok((Loaded { references, models, imputed, saver: Some(self.saver.clone()) }, versions))
+        let expression_models = self.expression_models.clone();
+        let saver = Some(self.saver.clone());
+        Ok((Loaded { references, models, expression_models, imputed, saver }, versions))
     }
 
     /// Looks for changed datasets until the service is gone.
@@ -127,9 +131,12 @@ impl Background {
     }
 }
 
-/// Loads the newest version of every model; the better ones first, so that they are preferred.
-fn load_models(folder: &std::path::Path) -> anyhow::Result<Vec<Arc<ServedModel>>> {
-    let mut models = Vec::new();
+/// The models of both kinds.
+type BothKinds = (Vec<Arc<ServedModel>>, Vec<Arc<ServedGenotypeModel>>);
+
+/// Loads the newest version of every model.
+fn load_models(folder: &std::path::Path) -> anyhow::Result<BothKinds> {
+    let (mut models, mut expression_models) = (Vec::new(), Vec::new());
     let newest = registry::newest(folder)?;
     if newest.is_empty() {
         tracing::warn!(folder = %folder.display(), "there is no model: nothing is imputed");
@@ -137,13 +144,16 @@ fn load_models(folder: &std::path::Path) -> anyhow::Result<Vec<Arc<ServedModel>>
     for found in newest {
         let loaded = registry::load(&found.path)
             .with_context(|| format!("model {}@{} in {}", found.name, found.version, found.path.display()))?;
-        models.push(Arc::new(ServedModel {
-            card: loaded.card,
-            digest: loaded.digest,
-            model: Arc::<dyn StoredModel>::from(loaded.model),
-        }));
+        match loaded {
+            LoadedFolder::Profile(loaded) => models.push(Arc::new(ServedModel {
+                card: loaded.card,
+                digest: loaded.digest,
+                model: Arc::<dyn StoredModel>::from(loaded.model),
+            })),
+            LoadedFolder::Genotype(loaded) => expression_models.push(Arc::new(loaded)),
+        }
     }
-    Ok(models)
+    Ok((models, expression_models))
 }
 
 async fn save(store: Arc<Store>, mut saves: mpsc::Receiver<Save>) {
