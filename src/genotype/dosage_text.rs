@@ -1,4 +1,4 @@
-//! Text dosages as the PrediXcan tools read them: lines `chr id pos a0 a1 freq d1 … dN` without a header.
+//! Text dosages as the `PrediXcan` tools read them: lines `chr id pos a0 a1 freq d1 … dN` without a header.
 //!
 //! The columns are parted by tabs or blanks. A dosage counts `a1`, so `a0` is the reference allele here and `a1` the
 //! alternative; `freq` is not used; `NA` and `.` are missing dosages. The people are in a second file

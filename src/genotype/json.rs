@@ -53,7 +53,7 @@ use serde::de::DeserializeSeed;
 use shape::{Body, Trail};
 use store::{Store, Variant};
 
-use super::{DosageRow, Fault, GenotypeError, GenotypeSource, Limit, Place, ReadLimits, Samples, Site};
+use super::{DosageRow, GenotypeError, GenotypeSource, Limit, Place, ReadLimits, Samples, Site};
 use crate::genome::Assembly;
 
 /// A source of a JSON submission's variants.
@@ -127,14 +127,11 @@ impl GenotypeSource for JsonSource {
         row.haploid.clear();
         row.missing = 0;
         let alleles = self.current().map_or(0, |variant| self.store.alleles(variant));
-        match self.current().filter(|_| allele < alleles) {
-            Some(variant) => self.store.row(variant, allele, self.samples.len(), row),
-            None => {
-                let reason = format!("the variant has no allele {allele}");
-                let fault = Fault::Field { field: "allele".to_owned(), reason };
-                return Err(GenotypeError::new(fault).at(self.place()));
-            }
-        }
+        let Some(variant) = self.current().filter(|_| allele < alleles) else {
+            let error = GenotypeError::field("allele", format!("the variant has no allele {allele}"));
+            return Err(error.at(self.place()));
+        };
+        self.store.row(variant, allele, self.samples.len(), row);
         Ok(())
     }
 }

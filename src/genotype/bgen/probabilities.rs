@@ -154,7 +154,7 @@ fn sixteen_bit(parts: &Parts<'_>, allele: usize, row: &mut DosageRow) -> bool {
 
 /// Reads probabilities of any kind.
 fn any_bits(parts: &Parts<'_>, allele: usize, alleles: usize, row: &mut DosageRow) -> Result<(), Fault> {
-    let mut reader = Bits { data: parts.values, at: 0, bits: usize::from(parts.bits) };
+    let mut reader = Bits { data: parts.values, at: 0, width: usize::from(parts.bits) };
     for (index, byte) in parts.ploidies.iter().enumerate() {
         let ploidy = byte & 0x3f;
         if ploidy == 1 {
@@ -182,17 +182,17 @@ fn any_bits(parts: &Parts<'_>, allele: usize, alleles: usize, row: &mut DosageRo
 struct Bits<'a> {
     data: &'a [u8],
     at: usize,
-    bits: usize,
+    width: usize,
 }
 
 impl Bits<'_> {
     /// The number that a probability of 1 has.
     fn one(&self) -> u64 {
-        (1 << self.bits) - 1
+        (1 << self.width) - 1
     }
 
     fn skip(&mut self, numbers: usize) {
-        self.at += numbers * self.bits;
+        self.at += numbers * self.width;
     }
 
     fn next(&mut self) -> u64 {
@@ -203,7 +203,7 @@ impl Bits<'_> {
             |bytes| u64::from_le_bytes(*bytes),
         );
         let number = window >> (self.at % 8) & self.one();
-        self.at += self.bits;
+        self.at += self.width;
         number
     }
 
@@ -239,7 +239,7 @@ impl Bits<'_> {
     /// The probability that is left out; `None` where the others sum to more than 1 beyond their rounding.
     fn last(&self, sum: u64, stored: usize) -> Option<u64> {
         // A few bits round so coarsely that an allowance would hide a wrong sum.
-        let rounding = if self.bits < 8 { 0 } else { stored as u64 / 2 };
+        let rounding = if self.width < 8 { 0 } else { stored as u64 / 2 };
         if sum > self.one() + rounding { None } else { Some(self.one().saturating_sub(sum)) }
     }
 }

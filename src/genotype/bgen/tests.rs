@@ -294,10 +294,11 @@ proptest! {
     }
 
     #[test]
-    fn every_width_of_bits_says_the_same(bits in 1_usize..=32, x in 0.0_f64..1.0, y in 0.0_f64..1.0, phased: bool) {
+    fn every_width_of_bits_says_the_same(bits in 1_usize..=32, x: u32, y: u32, phased: bool) {
         let one = (1_u64 << bits) - 1;
-        let first = (x * one as f64) as u64;
-        let second = (y * (if phased { one } else { one - first }) as f64) as u64;
+        let (x, y) = (u64::from(x), u64::from(y));
+        let first = (x * one) >> 32;
+        let second = (y * if phased { one } else { one - first }) >> 32;
         let values = pack(&[first, second], bits);
         let head = [1, 0, 0, 0, 2, 0, 2, 2, 2, u8::from(phased), bits as u8];
         let rows = read(&mut open(&Tiny::new(&[&head[..], &values].concat()).bytes(), None).unwrap()).unwrap();

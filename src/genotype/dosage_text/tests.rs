@@ -14,8 +14,11 @@ fn open(files: &[(&str, &str)], people: &str) -> Result<DosageTextSource, Genoty
     DosageTextSource::open(files, input("people", people.as_bytes()), &ReadLimits::default())
 }
 
+/// A site in one word, and the dosages of both alleles.
+type Row = (String, Vec<f32>, Vec<f32>);
+
 /// Reads everything: the site in one word, and the dosages of both alleles.
-fn read(mut source: DosageTextSource) -> Result<Vec<(String, Vec<f32>, Vec<f32>)>, GenotypeError> {
+fn read(mut source: DosageTextSource) -> Result<Vec<Row>, GenotypeError> {
     let (mut all, mut reference, mut alternative) = (Vec::new(), DosageRow::default(), DosageRow::default());
     while let Some(site) = source.next_site()? {
         let position = site.position.map_or(0, Position::get);

@@ -50,14 +50,12 @@ impl Store {
     /// number moves them to the fractions.
     pub(super) fn push_dosage(&mut self, value: Option<f32>, (values, start): &mut (Values, usize)) {
         if *values == Values::Whole {
-            match value.map_or(Some(MISSING), whole) {
-                Some(code) => return self.whole.push(code),
-                None => {
-                    let from = *start;
-                    (*values, *start) = (Values::Fractions, self.fractions.len());
-                    self.fractions.extend(self.whole.drain(from..).map(fraction));
-                }
+            if let Some(code) = value.map_or(Some(MISSING), whole) {
+                return self.whole.push(code);
             }
+            let from = *start;
+            (*values, *start) = (Values::Fractions, self.fractions.len());
+            self.fractions.extend(self.whole.drain(from..).map(fraction));
         }
         self.fractions.push(value.unwrap_or(f32::NAN));
     }

@@ -66,6 +66,7 @@ by_visitor!(Whole, WholeVisitor, "a whole number from 1", {
     // Some writers spell 100000 as 1e5.
     fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
         if number.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&number) {
+            #[expect(clippy::cast_sign_loss, reason = "it is at least 1")]
             self.visit_u64(number as u64)
         } else {
             Err(E::custom(format!("{number} is no position: positions are whole numbers from 1")))
