@@ -8,6 +8,7 @@ pub mod ingest;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
+pub mod predict;
 pub mod progress;
 pub mod serve;
 pub mod train;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::telemetry;
 
-/// Tissue expression profiles of genes: measured where they are measured, imputed where they are missing.
+/// Expression predicted from genotypes, and tissue profiles of genes: measured, or imputed where they are missing.
 #[derive(Debug, Parser)]
 #[command(name = "tissuecast", version, about, max_term_width = 120)]
 pub struct Cli {
@@ -38,7 +39,9 @@ enum Command {
     Train(train::Train),
     /// Compares models and baselines on held-out chromosomes.
     Evaluate(evaluate::Evaluate),
-    /// Lists and checks the models.
+    /// Predicts expression from genotypes in files.
+    Predict(Box<predict::Predict>),
+    /// Imports, lists and checks the models.
     Models(models::Models),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),
@@ -60,6 +63,7 @@ impl Cli {
                 Command::Ingest(command) => command.run().await,
                 Command::Train(command) => command.run().await,
                 Command::Evaluate(command) => command.run().await,
+                Command::Predict(command) => command.run(),
                 Command::Models(command) => command.run(),
                 Command::Openapi(command) => command.run(),
             }

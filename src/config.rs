@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::genotype::ReadLimits;
 use crate::http::state::{HttpLimits, Operator};
 use crate::inference::Limits;
 use crate::store::Store;
@@ -89,6 +90,72 @@ pub struct LimitsConfig {
     /// MiB of written answers that are kept in memory
     #[arg(long, env = "TISSUECAST_CACHE_MIB", default_value_t = 64, value_name = "MIB")]
     pub cache_mib: usize,
+    #[command(flatten)]
+    /// What a request with genotypes may ask for.
+    pub genotypes: GenotypeLimits,
+}
+
+/// What a request with genotypes may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits of genotypes")]
+pub struct GenotypeLimits {
+    /// MiB of a body of genotypes, as it is sent
+    #[arg(long, env = "TISSUECAST_MAX_GENOTYPE_MIB", default_value_t = 4_096, value_name = "MIB")]
+    pub max_genotype_mib: usize,
+    /// MiB of genotypes after decompression
+    #[arg(long, env = "TISSUECAST_MAX_DECOMPRESSED_MIB", default_value_t = 65_536, value_name = "MIB")]
+    pub max_decompressed_mib: u64,
+    /// MiB of one line or record of genotypes; a JSON body counts as one
+    #[arg(long, env = "TISSUECAST_MAX_RECORD_MIB", default_value_t = 256, value_name = "MIB")]
+    pub max_record_mib: usize,
+    /// MiB of an upload's files that are kept in memory because the genotypes come after them
+    #[arg(long, env = "TISSUECAST_MAX_KEPT_UPLOAD_MIB", default_value_t = 256, value_name = "MIB")]
+    pub max_kept_upload_mib: usize,
+    /// Variant records of a submission
+    #[arg(long, env = "TISSUECAST_MAX_RECORDS", default_value_t = 200_000_000, value_name = "N")]
+    pub max_records: u64,
+    /// People of a submission
+    #[arg(long, env = "TISSUECAST_MAX_SAMPLES", default_value_t = 100_000, value_name = "N")]
+    pub max_samples: usize,
+    /// Values of one answer: genes, counted once a model, times people
+    #[arg(long, env = "TISSUECAST_MAX_ANSWER_VALUES", default_value_t = 50_000_000, value_name = "N")]
+    pub max_answer_values: usize,
+    /// Predictions at work at one time; 0 for one a core
+    #[arg(long, env = "TISSUECAST_PREDICTIONS", default_value_t = 0, value_name = "N")]
+    pub predictions: usize,
+    /// Predictions that may wait for their turn; more are refused with 503
+    #[arg(long, env = "TISSUECAST_WAITING_PREDICTIONS", default_value_t = 64, value_name = "N")]
+    pub waiting_predictions: usize,
+    /// Seconds that a prediction may take until its answer begins
+    #[arg(long, env = "TISSUECAST_PREDICTION_TIMEOUT_SECONDS", default_value_t = 600, value_name = "SECONDS")]
+    pub prediction_timeout_seconds: u64,
+}
+
+impl GenotypeLimits {
+    fn checks(&self) -> [(&'static str, u64, u64, u64); 10] {
+        [
+            ("--max-genotype-mib", self.max_genotype_mib as u64, 1, 1 << 24),
+            ("--max-decompressed-mib", self.max_decompressed_mib, 1, 1 << 30),
+            ("--max-record-mib", self.max_record_mib as u64, 1, 1 << 14),
+            ("--max-kept-upload-mib", self.max_kept_upload_mib as u64, 1, 1 << 20),
+            ("--max-records", self.max_records, 1, 1 << 40),
+            ("--max-samples", self.max_samples as u64, 1, 100_000_000),
+            ("--max-answer-values", self.max_answer_values as u64, 1, 1 << 40),
+            ("--predictions", self.predictions as u64, 0, 4_096),
+            ("--waiting-predictions", self.waiting_predictions as u64, 0, 1_000_000),
+            ("--prediction-timeout-seconds", self.prediction_timeout_seconds, 1, 86_400),
+        ]
+    }
+
+    fn read(&self) -> ReadLimits {
+        ReadLimits {
+            decompressed_bytes: self.max_decompressed_mib << 20,
+            record_bytes: self.max_record_mib << 20,
+            records: self.max_records,
+            samples: self.max_samples,
+            ..ReadLimits::default()
+        }
+    }
 }
 
 /// What the engines take on.
@@ -177,7 +244,7 @@ impl ServeConfig {
             ("--queue-genes", self.inference.queue_genes as u64, 1, 10_000_000),
             ("--batch-genes", self.inference.batch_genes as u64, 1, 100_000),
         ];
-        for (flag, value, least, most) in checks {
+        for (flag, value, least, most) in checks.into_iter().chain(limits.genotypes.checks()) {
             if !(least..=most).contains(&value) {
                 return Err(ConfigError::Range { flag, value, least, most });
             }
@@ -189,6 +256,8 @@ impl ServeConfig {
     #[must_use]
     pub fn http_limits(&self) -> HttpLimits {
         let limits = &self.limits;
+        let genotypes = &limits.genotypes;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         HttpLimits {
             body_bytes: limits.max_body_mib << 20,
             batch_genes: limits.max_batch_genes,
@@ -196,6 +265,13 @@ impl ServeConfig {
             in_flight: limits.max_in_flight,
             timeout: Duration::from_secs(limits.request_timeout_seconds),
             cache_bytes: limits.cache_mib << 20,
+            genotype_body_bytes: genotypes.max_genotype_mib << 20,
+            kept_upload_bytes: genotypes.max_kept_upload_mib << 20,
+            read: genotypes.read(),
+            answer_values: genotypes.max_answer_values,
+            predictions: if genotypes.predictions == 0 { cores } else { genotypes.predictions },
+            waiting_predictions: genotypes.waiting_predictions,
+            prediction_timeout: Duration::from_secs(genotypes.prediction_timeout_seconds),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod plink;
 pub mod policy;
 pub mod report;
 mod sample_file;
+pub mod submission;
 pub mod variants;
 pub mod vcf;
 
@@ -105,6 +106,15 @@ impl Samples {
     /// Returns the people in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Sample> {
         self.0.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Samples {
+    type Item = &'a Sample;
+    type IntoIter = std::slice::Iter<'a, Sample>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

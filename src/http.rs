@@ -6,18 +6,23 @@
 pub mod answer;
 pub(crate) mod complete;
 pub mod extract;
+mod gate;
 pub mod genes;
 pub mod lookup;
 pub(crate) mod middleware;
+pub mod model_genes;
 pub mod models;
 pub mod negotiate;
+pub mod predictions;
 pub mod problem;
 pub mod profiles;
 pub(crate) mod rendered;
 pub mod state;
 pub mod status;
+mod stream;
 pub mod submission;
 pub(crate) mod table;
+mod upload;
 
 use std::sync::Arc;
 
@@ -42,7 +47,8 @@ use state::AppState;
 #[openapi(
     info(
         title = "Tissuecast",
-        description = "Tissue expression profiles of genes: measured where they are measured, imputed where they are \
+        description = "Expression predicted from posted genotypes, with every variant accounted for; and tissue \
+                       expression profiles of genes: measured where they are measured, imputed where they are \
                        missing, each imputed value with an interval and the model that made it.\n\nErrors are RFC 9457 \
                        problem details; every `type` is one of `/problems/…`, named in the responses below. On top of \
                        those, every route may answer `/problems/overloaded` and `/problems/unavailable` (503, with \
@@ -53,6 +59,7 @@ use state::AppState;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags(
+        (name = "predictions", description = "Expression predicted from genotypes"),
         (name = "profiles", description = "Tissue profiles of genes"),
         (name = "genes", description = "Genes of the datasets"),
         (name = "datasets", description = "Reference datasets and their tissues"),
@@ -61,6 +68,11 @@ use state::AppState;
     )
 )]
 struct Document;
+
+/// Routes that take genotypes: longer bodies, and more time.
+fn genotype_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(predictions::post_predictions)).routes(routes!(predictions::check_predictions))
+}
 
 fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(Document::openapi())
@@ -72,6 +84,8 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(models::list_tissues))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
+        .routes(routes!(model_genes::list_model_genes))
+        .routes(routes!(model_genes::get_model_gene))
         .routes(routes!(status::service_info))
         .routes(routes!(status::livez))
         .routes(routes!(status::readyz))
@@ -82,7 +96,7 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
 /// Returns the OpenAPI document, made from the handlers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    routes().merge(genotype_routes()).into_openapi()
 }
 
 /// Returns the OpenAPI document as the text of `openapi.yaml`.
@@ -98,13 +112,19 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
     let ids = Arc::new(middleware::RequestIds::new());
     let gate = Arc::new(Semaphore::new(limits.in_flight));
     let (api, _) = routes().split_for_parts();
+    let (genotypes, _) = genotype_routes().split_for_parts();
     // The last layer added is the outermost one.
+    let genotypes = genotypes
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(limits.genotype_body_bytes))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.prediction_timeout));
     api.merge(crate::web::pages::routes())
-        .fallback(no_such_route)
-        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.timeout))
+        .merge(genotypes)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(gate, middleware::shed))
         .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1024)))
         .layer(CatchPanicLayer::custom(middleware::panicked))

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::genome::Chromosome;
+use crate::genome::{Assembly, Chromosome};
 use crate::genotype::report::{KindCounts, Report, VariantOutcome};
 use crate::genotype::{GenotypeError, Policies, Samples};
 pub use pass::{FREQUENCY_APART, FREQUENCY_MARGIN, FREQUENCY_PEOPLE, Request, predict};
@@ -29,6 +29,8 @@ pub struct Heading {
     pub samples: Arc<Samples>,
     /// The models.
     pub models: Vec<Arc<ServedGenotypeModel>>,
+    /// The assembly that each model's places are on in this answer; `None` where it has none or does not say.
+    pub assemblies: Vec<Option<Assembly>>,
     /// The policies that are followed.
     pub policies: Policies,
     /// Genes that were asked for by a name that no model knows, in the order of the request.
@@ -132,6 +134,19 @@ pub enum PredictionError {
     /// A policy cannot be followed; the text says why and what to do.
     #[error("{0}")]
     Policy(String),
+    /// The answer would have more values than the limit.
+    #[error(
+        "{genes} genes × {people} people are more values than the limit of {most}: choose genes by gene=, people by \
+         sample=, or fewer models"
+    )]
+    TooManyValues {
+        /// Genes that were asked for, counted once a model.
+        genes: usize,
+        /// People.
+        people: usize,
+        /// The limit.
+        most: usize,
+    },
     /// A model failed.
     #[error("the model failed")]
     Model(#[from] ModelError),

@@ -67,7 +67,7 @@ pub enum Event {
 /// # Errors
 /// The system gives no thread for an engine.
 pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
-    let Loaded { references, models, imputed, saver, expression_models: _ } = loaded;
+    let Loaded { references, models, imputed, saver, expression_models } = loaded;
     let mut datasets = Vec::with_capacity(references.len());
     for reference in references {
         let mut completions = Vec::new();
@@ -108,7 +108,8 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
     if let Some(name) = default_model.filter(|name| !models.iter().any(|model| model.card.name == **name)) {
         tracing::warn!(name, "there is no model of the name that --default-model gives: another one is used");
     }
-    Ok(Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes))
+    let snapshot = Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes);
+    Ok(snapshot.with_expression_models(expression_models))
 }
 
 /// How early a model is tried for a dataset: models that give values before shapes, those trained on this very dataset

@@ -57,8 +57,11 @@ impl Allele {
     /// ```
     #[must_use]
     pub fn reverse_complement(&self) -> Self {
-        let turned = self.bases().iter().rev().map(|base| complement(*base).unwrap_or(b'N'));
-        Self::of(turned.collect())
+        let turn = |base: &u8| complement(*base).unwrap_or(b'N');
+        match self {
+            Self::Base(base) => Self::Base(turn(base)),
+            Self::Bases(bases) => Self::Bases(bases.iter().rev().map(turn).collect()),
+        }
     }
 
     /// Returns whether the two alleles of a variant are each other's reverse complement, so that the alleles alone do

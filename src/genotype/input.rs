@@ -171,8 +171,7 @@ impl Input {
 
 /// Returns the name of a compression that is not read here.
 fn foreign(head: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 3] =
-        [(b"PK\x03\x04", "a zip archive"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")];
+    const KINDS: [(&[u8], &str); 2] = [(b"PK\x03\x04", "a zip archive"), (b"\xfd7zXZ\0", "xz")];
     let bzip2 = head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY");
     let kind = KINDS.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, kind)| *kind);
     kind.or_else(|| bzip2.then_some("bzip2"))

@@ -111,6 +111,11 @@ impl GenotypeSource for JsonSource {
         self.assembly.as_ref()
     }
 
+    /// Records written by hand may come in any order.
+    fn is_in_order(&self) -> bool {
+        false
+    }
+
     fn next_site(&mut self) -> Result<Option<Site<'_>>, GenotypeError> {
         let variant = self.store.variants.get(self.next);
         // Past the end there is no current variant.

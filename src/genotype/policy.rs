@@ -70,6 +70,7 @@ pub struct Policies {
     pub preset: Option<Preset>,
 }
 
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
 fn assembly<S: serde::Serializer>(assembly: &Option<Assembly>, serializer: S) -> Result<S::Ok, S::Error> {
     assembly.as_ref().map(Assembly::as_str).serialize(serializer)
 }
@@ -129,3 +130,45 @@ names!(Missing, "missing", "mean" => Self::Mean, "cohort" => Self::Cohort, "ref"
 names!(Ambiguous, "ambiguous", "drop" => Self::Drop, "keep" => Self::Keep, "frequency" => Self::Frequency);
 names!(Absent, "absent", "unknown" => Self::Unknown, "homref" => Self::Homref);
 names!(Preset, "preset", "predixcan" => Self::Predixcan);
+
+/// Policies as a request or a command line chooses them: what is left out is the preset's, or the default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyChoices {
+    /// A set of policies to start from.
+    pub preset: Option<Preset>,
+    /// Missing genotypes.
+    pub missing: Option<Missing>,
+    /// Palindromic variants.
+    pub ambiguous: Option<Ambiguous>,
+    /// Sites without a record.
+    pub absent: Option<Absent>,
+    /// The least overlap.
+    pub min_overlap: Option<f64>,
+    /// The input's assembly.
+    pub assembly: Option<Assembly>,
+}
+
+impl PolicyChoices {
+    /// Returns the policies that follow from the choices.
+    #[must_use]
+    pub fn policies(self) -> Policies {
+        let base = self.preset.map_or_else(Policies::default, Policies::preset);
+        Policies {
+            missing: self.missing.unwrap_or(base.missing),
+            ambiguous: self.ambiguous.unwrap_or(base.ambiguous),
+            absent: self.absent.unwrap_or(base.absent),
+            min_overlap: self.min_overlap.unwrap_or(base.min_overlap),
+            assembly: self.assembly,
+            preset: base.preset,
+        }
+    }
+}
+
+/// Parses a share from 0 to 1.
+///
+/// # Errors
+/// It is no number, or outside.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("'{text}' is no share: write a number from 0 to 1"))
+}

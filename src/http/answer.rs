@@ -255,7 +255,7 @@ impl ProfileAnswer {
     /// An Arrow stream could not be written, which is a defect.
     pub(crate) fn write(&self, format: Format) -> Result<Vec<u8>, Problem> {
         match format {
-            Format::Json => Ok(to_json(self)),
+            Format::Json | Format::Bed | Format::Parquet => Ok(to_json(self)),
             Format::Svg => Ok(crate::web::plot::svg(self).into_bytes()),
             Format::Tsv => Ok(table(std::iter::once(Row::Profile(self))).tsv().into_bytes()),
             Format::Arrow => table(std::iter::once(Row::Profile(self))).arrow(),

@@ -115,7 +115,7 @@ pub(crate) async fn list_genes(
         .map(|index| ListedGene { gene: GeneAnswer::of(reference.gene(*index)), missing: reference.missing(*index) })
         .collect();
     let bytes = match format {
-        Format::Json | Format::Svg => {
+        Format::Json | Format::Svg | Format::Bed | Format::Parquet => {
             let paging_info = PagingInfo {
                 number_of_pages: found.len().div_ceil(items),
                 page,
@@ -250,7 +250,7 @@ pub(crate) async fn get_gene(
     let index = lookup::gene(dataset, &path.0)?;
     let gene = ListedGene { gene: GeneAnswer::of(reference.gene(index)), missing: reference.missing(index) };
     let bytes = match format {
-        Format::Json | Format::Svg => to_json(&gene),
+        Format::Json | Format::Svg | Format::Bed | Format::Parquet => to_json(&gene),
         Format::Tsv => table(&[gene]).tsv().into_bytes(),
         Format::Arrow => table(&[gene]).arrow()?,
     };

@@ -18,13 +18,17 @@ use super::rendered::Rendered;
 use super::state::{AppState, LoadedDataset, Snapshot, unknown_model};
 use super::table::{Column, Table};
 use crate::model::Scale;
+use crate::model::expression::card::{ImportRecord, Liftover};
+use crate::model::expression::{ModelGene, ServedGenotypeModel};
 use crate::model::manifest::{Accuracy, Calibration, TrainingRecord};
 use crate::model::served::ServedModel;
 use crate::reference::Unit;
 
-/// A model's card, with its digest and the datasets that it reads.
+/// A profile model's card, with its digest and the datasets that it reads.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelAnswer {
+    /// `profile`: it imputes tissue profiles.
+    pub kind: &'static str,
     /// Its name.
     pub name: String,
     /// Its version.
@@ -66,6 +70,7 @@ impl ModelAnswer {
         let reads = |loaded: &LoadedDataset| loaded.completions.contains_key(&card.name);
         let datasets = snapshot.datasets.iter().filter(|(_, loaded)| reads(loaded)).map(|(name, _)| name.clone());
         Self {
+            kind: "profile",
             datasets: datasets.collect(),
             name: card.name,
             version: card.version,
@@ -83,11 +88,96 @@ impl ModelAnswer {
     }
 }
 
+/// A genotype model's card, with its digest.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GenotypeModelAnswer {
+    /// `genotype`: it predicts expression from genotypes.
+    pub kind: &'static str,
+    /// Its name.
+    #[schema(example = "yfs_blood")]
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `sha256:` and the digest of its files.
+    pub digest: String,
+    /// The method.
+    #[schema(example = "linear")]
+    pub method: String,
+    /// What it is and what its numbers are.
+    pub description: String,
+    /// The tissue that it predicts; null where that is not known.
+    pub tissue: Option<String>,
+    /// The assembly of its positions; null where it knows variants by identifier alone.
+    #[schema(example = "GRCh38")]
+    pub assembly: Option<String>,
+    /// The assembly that its positions were also lifted to, and how that went; null where they were not.
+    #[schema(value_type = Option<Object>)]
+    pub liftover: Option<Liftover>,
+    /// What its numbers are.
+    pub unit: String,
+    /// How many genes it predicts.
+    pub genes: usize,
+    /// How many weights it has: variants, counted once a gene.
+    pub weights: usize,
+    /// Whether it knows allele frequencies, which stand in for missing genotypes.
+    pub has_frequencies: bool,
+    /// How many people it was trained on; null where that is not known.
+    pub n_samples: Option<u32>,
+    /// The population that it was trained on; null where that is not known.
+    pub population: Option<String>,
+    /// Genes whose accuracy is known.
+    pub genes_with_accuracy: usize,
+    /// The median over those genes of the squared correlation of predicted and measured expression.
+    pub median_r2: Option<f64>,
+    /// Where it came from, for a model that others trained.
+    #[schema(value_type = Option<Object>)]
+    pub import: Option<ImportRecord>,
+}
+
+impl GenotypeModelAnswer {
+    fn of(model: &ServedGenotypeModel) -> Self {
+        let card = model.card.clone();
+        let r2 = |gene: &ModelGene| gene.accuracy.as_ref().and_then(|accuracy| accuracy.r2);
+        let mut known: Vec<f64> = model.model.genes().iter().filter_map(r2).collect();
+        known.sort_by(f64::total_cmp);
+        Self {
+            kind: "genotype",
+            name: card.name,
+            version: card.version,
+            digest: model.digest.clone(),
+            method: card.method,
+            description: card.description,
+            tissue: card.tissue,
+            assembly: card.assembly,
+            liftover: card.liftover,
+            unit: card.unit,
+            genes: card.genes,
+            weights: card.weights,
+            has_frequencies: card.has_frequencies,
+            n_samples: card.n_samples,
+            population: card.population,
+            genes_with_accuracy: known.len(),
+            median_r2: known.get(known.len() / 2).copied(),
+            import: card.import,
+        }
+    }
+}
+
+/// A model's card, of either kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnyModelAnswer {
+    /// It imputes tissue profiles.
+    Profile(Box<ModelAnswer>),
+    /// It predicts expression from genotypes.
+    Genotype(Box<GenotypeModelAnswer>),
+}
+
 /// The models that are loaded.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelsAnswer {
-    /// The cards.
-    pub data: Vec<ModelAnswer>,
+    /// The cards: profile models first, then genotype models, each by name.
+    pub data: Vec<AnyModelAnswer>,
     /// Always one page.
     pub paging_info: PagingInfo,
 }
@@ -108,7 +198,9 @@ pub(crate) async fn list_models(
     query.only(&["format"])?;
     let format = Format::choose(&headers, query.one("format")?, &[Format::Json])?;
     let snapshot = state.snapshot();
-    let data: Vec<_> = snapshot.models.values().map(|model| ModelAnswer::of(&snapshot, model)).collect();
+    let profile = snapshot.models.values().map(|model| Box::new(ModelAnswer::of(&snapshot, model)));
+    let genotype = snapshot.expression_models.values().map(|model| Box::new(GenotypeModelAnswer::of(model)));
+    let data: Vec<_> = profile.map(AnyModelAnswer::Profile).chain(genotype.map(AnyModelAnswer::Genotype)).collect();
     let paging_info = PagingInfo::whole(data.len());
     Ok(json(&ModelsAnswer { data, paging_info }, format, None).respond(&headers))
 }
@@ -121,7 +213,7 @@ pub(crate) async fn list_models(
     tag = "models",
     params(("model" = String, Path, description = "The model's name, or `name@version`")),
     responses(
-        (status = 200, description = "The card", body = ModelAnswer),
+        (status = 200, description = "The card", body = AnyModelAnswer),
         (status = 404, description = "`unknown-model`, with the loaded ones", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
@@ -135,8 +227,13 @@ pub(crate) async fn get_model(
     let format = Format::choose(&headers, query.one("format")?, &[Format::Json])?;
     let snapshot = state.snapshot();
     let (name, version) = path.0.split_once('@').map_or((path.0.as_str(), None), |(name, v)| (name, Some(v)));
-    let model = snapshot.models.get(name).filter(|model| version.is_none_or(|version| version == model.card.version));
-    let model = model.ok_or_else(|| unknown_model(&path.0, snapshot.models.keys()))?;
+    let is_version = |of: &str| version.is_none_or(|version| version == of);
+    if let Some(model) = snapshot.expression_models.get(name).filter(|model| is_version(&model.card.version)) {
+        return Ok(json(&GenotypeModelAnswer::of(model), format, Some(&model.digest)).respond(&headers));
+    }
+    let model = snapshot.models.get(name).filter(|model| is_version(&model.card.version));
+    let loaded = snapshot.models.keys().chain(snapshot.expression_models.keys());
+    let model = model.ok_or_else(|| unknown_model(&path.0, loaded))?;
     Ok(json(&ModelAnswer::of(&snapshot, model), format, Some(&model.digest)).respond(&headers))
 }
 
@@ -287,7 +384,7 @@ pub(crate) async fn list_tissues(
     });
     let data: Vec<_> = listed.collect();
     let bytes = match format {
-        Format::Json | Format::Svg => {
+        Format::Json | Format::Svg | Format::Bed | Format::Parquet => {
             let paging_info = PagingInfo::whole(data.len());
             to_json(&TissuesAnswer { data, paging_info })
         }

@@ -13,6 +13,10 @@ pub enum Format {
     Tsv,
     /// `application/vnd.apache.arrow.stream`.
     Arrow,
+    /// `text/x-bed`, a phenotype BED.
+    Bed,
+    /// `application/vnd.apache.parquet`.
+    Parquet,
     /// `image/svg+xml`.
     Svg,
 }
@@ -28,6 +32,8 @@ impl Format {
             Self::Json => "json",
             Self::Tsv => "tsv",
             Self::Arrow => "arrow",
+            Self::Bed => "bed",
+            Self::Parquet => "parquet",
             Self::Svg => "svg",
         }
     }
@@ -39,6 +45,8 @@ impl Format {
             Self::Json => "application/json",
             Self::Tsv => "text/tab-separated-values",
             Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Bed => "text/x-bed",
+            Self::Parquet => "application/vnd.apache.parquet",
             Self::Svg => "image/svg+xml",
         }
     }

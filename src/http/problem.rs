@@ -7,8 +7,10 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::genotype::report::Report;
 use crate::inference::EngineError;
 
 /// The media type of a problem.
@@ -41,6 +43,14 @@ pub enum Kind {
     NotAcceptable,
     /// The body is longer than the limit.
     BodyTooLarge,
+    /// The genotypes are not as their format says.
+    MalformedGenotypes,
+    /// The genotypes pass a limit.
+    LimitPassed,
+    /// Too little of a model matches the genotypes.
+    LowOverlap,
+    /// A policy cannot be followed, or an answer cannot be written in the form that was asked for.
+    UnusablePolicy,
     /// There is no such route.
     NoSuchRoute,
     /// The route has no such method.
@@ -57,7 +67,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::UnknownGene,
         Self::AmbiguousGene,
         Self::UnknownDataset,
@@ -70,6 +80,10 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::NotAcceptable,
         Self::BodyTooLarge,
+        Self::MalformedGenotypes,
+        Self::LimitPassed,
+        Self::LowOverlap,
+        Self::UnusablePolicy,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::Overloaded,
@@ -102,6 +116,16 @@ impl Kind {
             }
             Self::NotAcceptable => ("/problems/not-acceptable", "Format not offered", StatusCode::NOT_ACCEPTABLE),
             Self::BodyTooLarge => ("/problems/body-too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::MalformedGenotypes => {
+                ("/problems/malformed-genotypes", "Malformed genotypes", StatusCode::BAD_REQUEST)
+            }
+            Self::LimitPassed => ("/problems/limit-passed", "A limit was passed", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::LowOverlap => {
+                ("/problems/low-overlap", "Too little of the model matches", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::UnusablePolicy => {
+                ("/problems/unusable-policy", "The policy cannot be followed", StatusCode::UNPROCESSABLE_ENTITY)
+            }
             Self::NoSuchRoute => ("/problems/no-such-route", "No such route", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
                 ("/problems/method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED)
@@ -148,6 +172,15 @@ pub struct Problem {
     detail: String,
     errors: Vec<Wrong>,
     candidates: Vec<String>,
+    /// What only few problems have, apart so that the others stay small.
+    more: Option<Box<More>>,
+}
+
+/// What only problems of predictions have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct More {
+    not_found: Vec<String>,
+    report: Option<Value>,
 }
 
 /// Leaves out the middle of a text that somebody has sent a very long name for: what it ends with says what to do.
@@ -181,13 +214,20 @@ pub struct ProblemDetails {
     /// Names that were perhaps meant, or that may be chosen from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
+    /// Names that were asked for and are not known, in the order of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_found: Vec<String>,
+    /// The match report, where genotypes were read to their end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub report: Option<Value>,
 }
 
 impl Problem {
     /// Returns a problem of a kind with its detail.
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: shortened(detail.into()), errors: Vec::new(), candidates: Vec::new() }
+        Self { kind, detail: shortened(detail.into()), errors: Vec::new(), candidates: Vec::new(), more: None }
     }
 
     /// Returns a problem with one query parameter.
@@ -202,6 +242,21 @@ impl Problem {
     #[must_use]
     pub fn with_candidates(mut self, candidates: Vec<String>) -> Self {
         self.candidates = candidates;
+        self
+    }
+
+    /// Adds names that are not known.
+    #[must_use]
+    pub fn with_not_found(mut self, names: &[String]) -> Self {
+        self.more.get_or_insert_default().not_found = names.iter().cloned().map(shortened).collect();
+        self
+    }
+
+    /// Adds a match report.
+    #[must_use]
+    pub fn with_report(mut self, report: &Report) -> Self {
+        // Strings and numbers under string keys: it can be written.
+        self.more.get_or_insert_default().report = serde_json::to_value(report).ok();
         self
     }
 
@@ -237,6 +292,8 @@ impl Problem {
             instance: request_id.map(|id| format!("urn:tissuecast:request:{id}")),
             errors: self.errors.clone(),
             candidates: self.candidates.clone(),
+            not_found: self.more.as_ref().map(|more| more.not_found.clone()).unwrap_or_default(),
+            report: self.more.as_ref().and_then(|more| more.report.clone()),
         }
     }
 

@@ -204,7 +204,7 @@ pub(crate) async fn post_profiles(
     });
     let data: Vec<BatchItem> = answered.collect();
     let bytes = match format {
-        Format::Json | Format::Svg => {
+        Format::Json | Format::Svg | Format::Bed | Format::Parquet => {
             let paging_info = PagingInfo::whole(data.len());
             to_json(&ProfilesAnswer { data, paging_info })
         }

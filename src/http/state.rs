@@ -9,11 +9,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 
+use super::gate::Gate;
 use super::problem::{Kind, Problem};
 use super::rendered::RenderCache;
 use crate::genome::{Biotype, Chromosome, GeneId};
+use crate::genotype::ReadLimits;
 use crate::inference::Engine;
+use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::{ImputedProfile, ServedModel};
+use crate::prediction::panel::PanelCache;
 use crate::reference::Reference;
 
 /// Imputed profiles that are kept in memory for each dataset and model: more than a genome has genes.
@@ -34,6 +38,20 @@ pub struct HttpLimits {
     pub timeout: std::time::Duration,
     /// Bytes of written answers that are kept.
     pub cache_bytes: usize,
+    /// Bytes of a body of genotypes, as it is sent.
+    pub genotype_body_bytes: usize,
+    /// Bytes of an upload's files that are kept in memory because the genotypes come after them.
+    pub kept_upload_bytes: usize,
+    /// What is read of genotypes before they are refused.
+    pub read: ReadLimits,
+    /// Genes × people of one answer.
+    pub answer_values: usize,
+    /// Predictions at work at one time.
+    pub predictions: usize,
+    /// Predictions that may wait for their turn.
+    pub waiting_predictions: usize,
+    /// How long a prediction may take until its answer begins.
+    pub prediction_timeout: std::time::Duration,
 }
 
 impl Default for HttpLimits {
@@ -45,6 +63,13 @@ impl Default for HttpLimits {
             in_flight: 1_024,
             timeout: std::time::Duration::from_mins(1),
             cache_bytes: 64 << 20,
+            genotype_body_bytes: 4 << 30,
+            kept_upload_bytes: 256 << 20,
+            read: ReadLimits { decompressed_bytes: 64 << 30, samples: 100_000, ..ReadLimits::default() },
+            answer_values: 50_000_000,
+            predictions: std::thread::available_parallelism().map_or(2, usize::from),
+            waiting_predictions: 64,
+            prediction_timeout: std::time::Duration::from_mins(10),
         }
     }
 }
@@ -235,8 +260,12 @@ pub(crate) fn listing(names: &[String]) -> String {
 pub struct Snapshot {
     /// Datasets by name.
     pub datasets: BTreeMap<String, Arc<LoadedDataset>>,
-    /// Models by name.
+    /// Profile models by name.
     pub models: BTreeMap<String, Arc<ServedModel>>,
+    /// Genotype models by name.
+    pub expression_models: BTreeMap<String, Arc<ServedGenotypeModel>>,
+    /// Their variants, ready to be looked up.
+    pub(crate) panels: Arc<PanelCache>,
     default_dataset: Option<String>,
     pub(crate) rendered: RenderCache,
 }
@@ -255,7 +284,21 @@ impl Snapshot {
         let only = if datasets.len() == 1 { datasets.keys().next().cloned() } else { None };
         let preferred = preferred.filter(|name| datasets.contains_key(*name)).map(str::to_owned);
         let models = models.into_iter().map(|model| (model.card.name.clone(), model)).collect();
-        Self { datasets, models, default_dataset: preferred.or(only), rendered: RenderCache::new(cache_bytes) }
+        Self {
+            datasets,
+            models,
+            expression_models: BTreeMap::new(),
+            panels: Arc::default(),
+            default_dataset: preferred.or(only),
+            rendered: RenderCache::new(cache_bytes),
+        }
+    }
+
+    /// Adds genotype models.
+    #[must_use]
+    pub fn with_expression_models(mut self, models: Vec<Arc<ServedGenotypeModel>>) -> Self {
+        self.expression_models = models.into_iter().map(|model| (model.card.name.clone(), model)).collect();
+        self
     }
 
     /// Returns the dataset that a request names, or the default one.
@@ -304,6 +347,8 @@ pub struct AppState {
     pub operator: Operator,
     draining: AtomicBool,
     store_answers: AtomicBool,
+    /// The gate before predictions.
+    pub(crate) predictions: Gate,
     /// The OpenAPI document, written once.
     pub(crate) openapi_yaml: bytes::Bytes,
     /// The page that lists its operations, written once.
@@ -318,6 +363,7 @@ impl AppState {
         let docs_page = crate::web::docs::page(&document).into();
         Self {
             snapshot: RwLock::new(Arc::new(snapshot)),
+            predictions: Gate::new(limits.predictions, limits.waiting_predictions, limits.timeout),
             limits,
             operator,
             draining: AtomicBool::new(false),

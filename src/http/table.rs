@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
 
@@ -17,6 +17,8 @@ pub(crate) enum Column {
     Text(Vec<Option<String>>),
     /// Numbers.
     Number(Vec<Option<f32>>),
+    /// Numbers that need all their digits.
+    Real(Vec<Option<f64>>),
     /// Positions and counts.
     Whole(Vec<Option<u32>>),
 }
@@ -29,6 +31,7 @@ impl Column {
         match self {
             Self::Text(cells) => cells.len(),
             Self::Number(cells) => cells.len(),
+            Self::Real(cells) => cells.len(),
             Self::Whole(cells) => cells.len(),
         }
     }
@@ -52,6 +55,10 @@ impl Column {
                 Some(number) => write!(out, "{number}"),
                 None => out.write_str("NA"),
             },
+            Self::Real(cells) => match cells[row] {
+                Some(number) => write!(out, "{number}"),
+                None => out.write_str("NA"),
+            },
             Self::Whole(cells) => match cells[row] {
                 Some(number) => write!(out, "{number}"),
                 None => out.write_str("NA"),
@@ -63,6 +70,7 @@ impl Column {
         match self {
             Self::Text(cells) => Arc::new(StringArray::from(cells)),
             Self::Number(cells) => Arc::new(Float32Array::from(cells)),
+            Self::Real(cells) => Arc::new(Float64Array::from(cells)),
             Self::Whole(cells) => Arc::new(UInt32Array::from(cells)),
         }
     }

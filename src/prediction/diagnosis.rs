@@ -78,34 +78,34 @@ impl Sample {
         let mut tried = Vec::new();
         for (reading, places) in &readings {
             let assembly = assembly(table, *reading);
-            let on = assembly.map_or_else(|| "the model's assembly".to_owned(), |assembly| assembly.to_string());
+            let on = assembly.map_or_else(|| "the model's assembly".to_owned(), ToString::to_string);
             if places.is_empty() {
                 continue;
             }
             let own = |kept: &Kept| Some((kept.chromosome.clone()?, kept.position?));
             if *reading != panel.positions[model] {
                 let remedy = format!("post assembly={on}");
-                tried.push(self.trial(table, places, &own, format!("its positions are on {on}"), remedy));
+                tried.push(self.trial((table, places), &own, (format!("its positions are on {on}"), remedy)));
             }
             let lower = |kept: &Kept| own(kept).map(|(chromosome, position)| (chromosome, position.saturating_add(1)));
             let from_zero = format!("its positions on {on} count from 0");
-            tried.push(self.trial(table, places, &lower, from_zero, "add 1 to every position".to_owned()));
+            tried.push(self.trial((table, places), &lower, (from_zero, "add 1 to every position".to_owned())));
             let higher = |kept: &Kept| own(kept).map(|(chromosome, position)| (chromosome, position.saturating_sub(1)));
             let too_high = format!("its positions on {on} are one too high");
-            tried.push(self.trial(table, places, &higher, too_high, "take 1 off every position".to_owned()));
+            tried.push(self.trial((table, places), &higher, (too_high, "take 1 off every position".to_owned())));
             let crossed = |kept: &Kept| {
                 let position = kept.chromosome.as_ref()?.as_str().trim_start_matches("chr").parse().ok()?;
                 Some((Chromosome::parse(&kept.position?.to_string()).ok()?, position))
             };
             let swapped = "its chromosome and position columns are swapped".to_owned();
-            tried.push(self.trial(table, places, &crossed, swapped, "swap the two columns".to_owned()));
+            tried.push(self.trial((table, places), &crossed, (swapped, "swap the two columns".to_owned())));
             let named = |kept: &Kept| {
                 let name = kept.ids.split(';').find_map(PlacedName::parse)?;
                 Some((name.chromosome, name.position.get()))
             };
             let in_ids = format!("its identifiers hold the positions (on {on}) and its position column does not");
             let remedy = "leave the position column out, or fill it from the identifiers".to_owned();
-            tried.push(self.trial(table, places, &named, in_ids, remedy));
+            tried.push(self.trial((table, places), &named, (in_ids, remedy)));
         }
         tried.retain(|trial| trial.would_match > 0.0 || trial.hypothesis.starts_with("its positions are on"));
         tried
@@ -114,11 +114,9 @@ impl Sample {
     /// The share of the model's rows in the sampled stretch that have a record under a reading of the records' places.
     fn trial(
         &self,
-        table: &VariantTable,
-        places: &Places,
+        (table, places): (&VariantTable, &Places),
         place_of: &dyn Fn(&Kept) -> Option<(Chromosome, u32)>,
-        hypothesis: String,
-        remedy: String,
+        (hypothesis, remedy): (String, String),
     ) -> Trial {
         let mut spans: BTreeMap<Chromosome, (u32, u32)> = BTreeMap::new();
         let mut hits = 0usize;

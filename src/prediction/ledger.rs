@@ -1,6 +1,6 @@
 //! What has become of every row so far, and the genes' sums: from here the answers and the report are written.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 use crate::genome::Chromosome;
 use crate::genotype::harmonise::{Count, Fit};
@@ -45,7 +45,7 @@ pub(crate) struct Ledger<'a> {
     pub(crate) late_records: u64,
     pub(crate) duplicate_records: u64,
     pub(crate) values_lost: u64,
-    pub(crate) used_by_chromosome: BTreeMap<Chromosome, u64>,
+    pub(crate) used_by_chromosome: FxHashMap<Chromosome, u64>,
 }
 
 /// How a model's genes came out.
@@ -84,7 +84,7 @@ impl<'a> Ledger<'a> {
             late_records: 0,
             duplicate_records: 0,
             values_lost: 0,
-            used_by_chromosome: BTreeMap::new(),
+            used_by_chromosome: FxHashMap::default(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The union of all models' variants: one lookup a record, by place and by identifier, whatever the number of models.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use crate::genome::{Allele, Assembly, Chromosome, PlacedName, VariantId};
+use crate::genome::{Allele, Assembly, Chromosome, GeneId, GeneSymbol, PlacedName, VariantId};
 use crate::genotype::Site;
 use crate::genotype::variants::{ModelVariant, VariantTable};
 use crate::model::expression::{ModelGene, ServedGenotypeModel};
@@ -110,6 +110,39 @@ const fn key(chromosome: u32, position: u32) -> u64 {
     (chromosome as u64) << 32 | position as u64
 }
 
+/// Panels of whole models that were built before: building one is most of the work on a single person's genotypes.
+#[derive(Debug, Default)]
+pub struct PanelCache(Mutex<Vec<(String, Arc<Panel>)>>);
+
+/// Panels that are kept, the last used first.
+const KEPT_PANELS: usize = 4;
+
+impl PanelCache {
+    /// Returns the panel of a selection on an assembly, built where it is not kept; panels of chosen genes are small
+    /// and are not kept.
+    #[must_use]
+    pub fn get(&self, selection: &Selection, assembly: Option<&Assembly>) -> Arc<Panel> {
+        if selection.models.iter().any(|(_, genes)| genes.is_some()) {
+            return Arc::new(Panel::build(selection, assembly));
+        }
+        let digests: Vec<&str> = selection.models.iter().map(|(model, _)| model.digest.as_str()).collect();
+        let key = format!("{} {}", assembly.map_or("", Assembly::as_str), digests.join(" "));
+        {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = kept.iter().position(|(of, _)| *of == key) {
+                kept[..=at].rotate_right(1);
+                return Arc::clone(&kept[0].1);
+            }
+        }
+        let panel = Arc::new(Panel::build(selection, assembly));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(of, _)| *of != key);
+        kept.insert(0, (key, Arc::clone(&panel)));
+        kept.truncate(KEPT_PANELS);
+        panel
+    }
+}
+
 /// Which genes of which models are asked for.
 #[derive(Debug, Clone)]
 pub struct Selection {
@@ -128,35 +161,51 @@ impl Selection {
             return Self { models: models.into_iter().map(|model| (model, None)).collect(), not_found: Vec::new() };
         }
         let mut found = vec![false; names.len()];
-        let chosen = models.into_iter().map(|model| {
-            let mut genes: Vec<usize> = Vec::new();
-            let upper: FxHashMap<String, Vec<usize>> = spellings(model.model.genes());
-            for (name, found) in names.iter().zip(&mut found) {
-                let bare = crate::genome::GeneId::parse(name).map(|(id, _)| id.as_str().to_uppercase());
-                let hits = upper.get(&name.to_uppercase()).or_else(|| upper.get(&bare.ok()?));
-                *found |= hits.is_some();
-                genes.extend(hits.into_iter().flatten());
+        let mut wanted: FxHashMap<String, Vec<usize>> = FxHashMap::default();
+        for (at, name) in names.iter().enumerate() {
+            let bare = GeneId::parse(name).map(|(id, _)| id.as_str().to_uppercase()).ok();
+            let whole = name.to_uppercase();
+            wanted.entry(whole.clone()).or_default().push(at);
+            if let Some(bare) = bare.filter(|bare| *bare != whole) {
+                wanted.entry(bare).or_default().push(at);
             }
-            genes.sort_unstable();
-            genes.dedup();
-            (model, Some(genes))
-        });
-        let models = chosen.collect();
+        }
+        let mut spelling = String::new();
+        let mut is_wanted = |gene: &ModelGene| {
+            let symbol = gene.symbol.as_ref().map(GeneSymbol::as_str);
+            let mut any = false;
+            for text in [Some(gene.id.as_str()), Some(&*gene.name), symbol].into_iter().flatten() {
+                spelling.clear();
+                spelling.push_str(text);
+                spelling.make_ascii_uppercase();
+                for at in wanted.get(&spelling).into_iter().flatten() {
+                    found[*at] = true;
+                    any = true;
+                }
+            }
+            any
+        };
+        let mut models_with_genes = Vec::with_capacity(models.len());
+        for model in models {
+            let genes = model.model.genes().iter().enumerate().filter(|(_, gene)| is_wanted(gene)).map(|(at, _)| at);
+            let genes = genes.collect();
+            models_with_genes.push((model, Some(genes)));
+        }
+        let models = models_with_genes;
         let not_found = names.iter().zip(found).filter(|(_, found)| !found).map(|(name, _)| name.clone()).collect();
         Self { models, not_found }
     }
 }
 
-fn spellings(genes: &[ModelGene]) -> FxHashMap<String, Vec<usize>> {
-    let mut spellings: FxHashMap<String, Vec<usize>> = FxHashMap::default();
-    for (at, gene) in genes.iter().enumerate() {
-        let mut names = vec![gene.id.as_str().to_uppercase(), gene.name.to_uppercase()];
-        names.extend(gene.symbol.as_ref().map(|symbol| symbol.as_str().to_uppercase()));
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().for_each(|name| spellings.entry(name).or_default().push(at));
+impl Selection {
+    /// Returns how many genes are asked for, counted once a model.
+    #[must_use]
+    pub fn genes(&self) -> usize {
+        let count = |(model, genes): &(Arc<ServedGenotypeModel>, Option<Vec<usize>>)| {
+            genes.as_ref().map_or_else(|| model.model.genes().len(), Vec::len)
+        };
+        self.models.iter().map(count).sum()
     }
-    spellings
 }
 
 impl Panel {
@@ -169,6 +218,17 @@ impl Panel {
             builder.model(at, model, genes.as_deref(), assembly);
         }
         builder.build(assembly.is_some())
+    }
+
+    /// Returns the assembly that a model's places are matched on; `None` where they are not, or it does not say.
+    #[must_use]
+    pub fn matched_on(&self, model: usize) -> Option<&Assembly> {
+        let table = self.models[model].model.variants();
+        match self.positions[model] {
+            Positions::Own => table.assembly.as_ref(),
+            Positions::Lifted => table.lifted.as_ref().map(|lifted| &lifted.assembly),
+            Positions::None => None,
+        }
     }
 
     /// Returns the number of a chromosome, where a row lies on it.
@@ -199,10 +259,10 @@ impl Panel {
                 _ if site.position.is_none() => self.named_place(id),
                 _ => self.by_name.get(id),
             };
-            if found.is_empty() {
-                found.extend_from_slice(named);
-            } else {
-                found.extend(named.iter().filter(|row| !found.contains(row)).copied().collect::<Vec<_>>());
+            let by_place = found.len();
+            // Most often both ways lead to the same rows.
+            if found != named {
+                found.extend(named.iter().filter(|row| !found[..by_place].contains(row)).copied().collect::<Vec<_>>());
             }
         }
     }
@@ -240,13 +300,11 @@ impl Panel {
     /// Returns a row's alleles on the submission's forward strand: the one that is not counted, and the one that is.
     #[must_use]
     pub fn alleles(&self, row: u32) -> (&Allele, &Allele) {
-        match &self.rows[row as usize].turned {
-            Some(turned) => (&turned.0, &turned.1),
-            None => {
-                let variant = self.variant(row);
-                (&variant.other, &variant.effect)
-            }
+        if let Some(turned) = &self.rows[row as usize].turned {
+            return (&turned.0, &turned.1);
         }
+        let variant = self.variant(row);
+        (&variant.other, &variant.effect)
     }
 
     /// Returns the model's place in the list that a row belongs to.

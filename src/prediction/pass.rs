@@ -61,6 +61,7 @@ pub fn predict(
     let heading = Heading {
         samples: Arc::new(samples),
         models: panel.models.clone(),
+        assemblies: (0..panel.models.len()).map(|model| panel.matched_on(model).cloned()).collect(),
         policies: request.policies.clone(),
         genes_not_found: request.selection.not_found.clone(),
     };
@@ -449,12 +450,6 @@ impl Pass<'_> {
 
     fn model_report(&self, model: usize) -> ModelReport {
         let served = &self.panel.models[model];
-        let table = served.model.variants();
-        let matched_on = match self.panel.positions[model] {
-            Positions::Own => table.assembly.as_ref(),
-            Positions::Lifted => table.lifted.as_ref().map(|lifted| &lifted.assembly),
-            Positions::None => None,
-        };
         let found = self.ledger.found[model];
         let rows = self.rows_within_reach(model);
         let possible = rows.min(self.totals.records);
@@ -466,7 +461,7 @@ impl Pass<'_> {
         let all_rows = rows_of_models(self.panel)[model];
         ModelReport {
             model: served.card.name.clone(),
-            matched_on: matched_on.map(ToString::to_string),
+            matched_on: self.panel.matched_on(model).map(ToString::to_string),
             by_kind: self.ledger.by_kind[model],
             overlap,
             genes: outcomes.genes,

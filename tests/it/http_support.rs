@@ -8,9 +8,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
+use tissuecast::genome::{Allele, VariantId};
 use tissuecast::genome::{Assembly, Biotype, Chromosome, Gene, GeneId, GeneSymbol, Locus, Position, Strand, Tissue};
+use tissuecast::genotype::variants::{ModelVariant, VariantTable};
 use tissuecast::http::state::{AppState, Completion, HttpLimits, LoadedDataset, Operator, Saver, Snapshot};
 use tissuecast::inference::{Engine, Limits};
+use tissuecast::model::expression::linear::Linear;
+use tissuecast::model::expression::{GeneAccuracy, GenotypeCard, ModelGene, ServedGenotypeModel};
 use tissuecast::model::manifest::{Calibration, Card, SCHEMA, TrainingRecord};
 use tissuecast::model::served::ServedModel;
 use tissuecast::model::{ModelError, Neighbour, Orientation, Prediction, ProfileModel, Scale, Target};
@@ -188,6 +192,7 @@ pub struct Setup {
     pub limits: HttpLimits,
     pub engine: Limits,
     pub saver: Option<Saver>,
+    pub expression_models: Vec<Arc<ServedGenotypeModel>>,
 }
 
 impl Default for Setup {
@@ -198,11 +203,91 @@ impl Default for Setup {
             limits: HttpLimits::default(),
             engine: Limits::default(),
             saver: None,
+            expression_models: Vec::new(),
         }
     }
 }
 
+/// A row of a small genotype model: gene, symbol, identifier, position on chromosome 12, other and effect allele,
+/// weight.
+pub type Row = (&'static str, &'static str, &'static str, u32, &'static str, f64);
+
+/// The small model of two genes.
+pub const BLOOD: [Row; 4] = [
+    ("ENSG00000000001.4", "ALPHA", "rs1", 100, "A>G", 1.0),
+    ("ENSG00000000001.4", "ALPHA", "rs2", 200, "C>T", 0.5),
+    ("ENSG00000000002.1", "BETA", "rs3", 300, "A>T", 2.0),
+    ("ENSG00000000002.1", "BETA", "rs4", 400, "A>G", -1.0),
+];
+
+/// A small genotype model.
+pub fn expression_model(name: &str, rows: &[Row]) -> Arc<ServedGenotypeModel> {
+    let mut genes: Vec<ModelGene> = Vec::new();
+    for (at, (gene, symbol, ..)) in rows.iter().enumerate() {
+        if let Some(last) = genes.last_mut().filter(|last| &*last.name == *gene) {
+            last.rows.end = at + 1;
+            continue;
+        }
+        let (id, version) = GeneId::parse(gene).unwrap();
+        let accuracy =
+            GeneAccuracy { r2: Some(0.25), p_value: Some(1e-5), n: Some(100), kind: "cross-validation".to_owned() };
+        genes.push(ModelGene {
+            id,
+            version,
+            name: (*gene).into(),
+            symbol: Some(GeneSymbol::new(symbol)),
+            biotype: None,
+            locus: None,
+            accuracy: Some(accuracy),
+            rows: at..at + 1,
+        });
+    }
+    let variant = |(_, _, id, position, alleles, _): &Row| {
+        let (other, effect) = alleles.split_once('>').unwrap();
+        ModelVariant {
+            id: VariantId::parse(id),
+            place: Some((Chromosome::parse("12").unwrap(), Position::new(*position).unwrap())),
+            other: Allele::parse(other).unwrap(),
+            effect: Allele::parse(effect).unwrap(),
+            frequency: None,
+        }
+    };
+    let table = VariantTable {
+        rows: rows.iter().map(variant).collect(),
+        assembly: Some(Assembly::parse("GRCh38").unwrap()),
+        other_is_reference: true,
+        lifted: None,
+    };
+    let card = GenotypeCard {
+        schema: SCHEMA,
+        kind: "genotype".to_owned(),
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        method: "linear".to_owned(),
+        description: "written by hand".to_owned(),
+        tissue: Some("Whole_Blood".to_owned()),
+        assembly: Some("GRCh38".to_owned()),
+        liftover: None,
+        unit: "normalised expression".to_owned(),
+        genes: genes.len(),
+        weights: rows.len(),
+        has_frequencies: false,
+        n_samples: Some(100),
+        population: None,
+        import: None,
+        files: BTreeMap::new(),
+    };
+    let linear = Linear::new(genes, table, rows.iter().map(|row| row.5).collect()).unwrap();
+    Arc::new(ServedGenotypeModel { card, digest: format!("sha256:{name}"), model: Arc::new(linear) })
+}
+
 impl Setup {
+    /// With two small genotype models.
+    pub fn predicting() -> Self {
+        let liver = expression_model("liver", &[("ENSG00000000002.1", "BETA", "rs4", 400, "G>A", 4.0)]);
+        Self { expression_models: vec![expression_model("blood", &BLOOD), liver], ..Self::default() }
+    }
+
     pub fn with_model(model: NearestTwo) -> Self {
         Self { model: Some(served(model, Unit::Tpm, &TISSUES)), ..Self::default() }
     }
@@ -224,7 +309,8 @@ impl Setup {
             }
             datasets.push(LoadedDataset::new(reference, completions, unfit, None));
         }
-        let snapshot = Snapshot::new(datasets, self.model.into_iter().collect(), None, 1 << 20);
+        let snapshot = Snapshot::new(datasets, self.model.into_iter().collect(), None, 1 << 20)
+            .with_expression_models(self.expression_models);
         let operator = Operator { name: "a lab".to_owned(), url: "https://lab.example/".to_owned() };
         let state = Arc::new(AppState::new(snapshot, self.limits, operator));
         App { router: tissuecast::http::router(Arc::clone(&state)), state }

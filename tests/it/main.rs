@@ -7,6 +7,7 @@ mod binary;
 mod engine;
 mod http;
 mod http_odds;
+mod http_predictions;
 mod http_problems;
 mod http_support;
 mod ingest;

@@ -129,9 +129,7 @@ fn a_bomb_stops_at_the_limit() {
 
 #[test]
 fn other_compressions_are_named() {
-    for (head, kind) in
-        [(&b"PK\x03\x04abc"[..], "zip"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh91AY&SY", "bzip2")]
-    {
+    for (head, kind) in [(&b"PK\x03\x04abc"[..], "zip"), (b"\xfd7zXZ\0", "xz"), (b"BZh91AY&SY", "bzip2")] {
         let error = read_all(head.to_vec(), 99, &ReadLimits::default()).unwrap_err();
         assert!(matches!(error.fault, Fault::Unsupported(_)) && error.to_string().contains(kind), "{error}");
     }

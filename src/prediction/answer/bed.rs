@@ -4,10 +4,11 @@
 //! a place is not lost: it stands on the chromosome [`UNPLACED`] from 0 to 1, all such genes together. Places of
 //! different assemblies are never mixed in one file.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use super::{Output, check, push_cell, push_value, row_name};
-use crate::genome::{Assembly, Chromosome};
+use crate::genome::Chromosome;
 use crate::genotype::report::Report;
 use crate::prediction::{Answer, AnswerError, GeneAnswer, Heading};
 
@@ -24,44 +25,38 @@ pub struct BedAnswer<W: Write> {
     last: Last,
 }
 
-/// The place of the row before.
-#[derive(Debug, Clone, PartialEq)]
+/// Where the rows are: chromosomes one after the other, each once, and by start within.
+#[derive(Debug, Default)]
 struct Last {
-    place: Option<(Chromosome, u32)>,
-    /// Whether it was a gene without a place.
-    unplaced: bool,
-    /// Whether there were such genes at all.
-    any_unplaced: bool,
+    /// The chromosome of the row before, `None` for genes without a place, and its start.
+    row: Option<(Option<Chromosome>, u32)>,
+    /// Chromosomes that have ended.
+    ended: HashSet<Option<Chromosome>>,
 }
 
 impl<W: Write> BedAnswer<W> {
     /// Writes into `output`.
     #[must_use]
     pub fn new(output: Output<W>) -> Self {
-        Self { output, last: Last { place: None, unplaced: false, any_unplaced: false } }
+        Self { output, last: Last::default() }
     }
 }
 
 impl Last {
-    /// Moves on to the next row; whether it may follow: chromosome by chromosome, start by start, and the genes
-    /// without a place together, before or after the others.
+    /// Moves on to the next row; whether it may follow. Any order of chromosomes will do for tabix, as long as each
+    /// is in one piece: it is that of the submission.
     fn follow(&mut self, next: Option<(&Chromosome, u32)>) -> bool {
-        match next {
-            None => {
-                let apart = self.any_unplaced && !self.unplaced;
-                (self.unplaced, self.any_unplaced) = (true, true);
-                !apart
+        let (chromosome, start) = next.map_or((None, 0), |(chromosome, start)| (Some(chromosome.clone()), start));
+        match self.row.take() {
+            Some((last, before)) if last == chromosome => {
+                self.row = Some((chromosome, start));
+                before <= start
             }
-            Some((chromosome, start)) => {
-                let follows = match &self.place {
-                    None => true,
-                    // Placed genes on both sides would be in two parts.
-                    Some(_) if self.unplaced => false,
-                    Some(last) => (&last.0, last.1) <= (chromosome, start),
-                };
-                self.place = Some((chromosome.clone(), start));
-                self.unplaced = false;
-                follows
+            last => {
+                self.ended.extend(last.map(|(last, _)| last));
+                let is_new = !self.ended.contains(&chromosome);
+                self.row = Some((chromosome, start));
+                is_new
             }
         }
     }
@@ -119,16 +114,13 @@ impl<W: Write> Answer for BedAnswer<W> {
 
 /// Checks that the models' places are on one assembly, as far as the cards tell.
 fn one_assembly(heading: &Heading) -> Result<(), AnswerError> {
-    let named = heading.models.iter().filter_map(|model| {
-        let assembly = Assembly::parse(model.card.assembly.as_deref()?).ok()?;
-        Some((&model.card.name, assembly))
-    });
-    let named: Vec<_> = named.collect();
+    let named = heading.models.iter().zip(&heading.assemblies);
+    let named: Vec<_> = named.filter_map(|(model, assembly)| Some((&model.card.name, assembly.as_ref()?))).collect();
     let Some((first, assembly)) = named.first() else { return Ok(()) };
     match named.iter().find(|(_, other)| other != assembly) {
         Some((second, other)) => Err(AnswerError::Form(format!(
             "a phenotype BED has the places of one assembly, and model '{first}' is on {assembly} but model '{second}' \
-             on {other}: ask for one of them at a time, or for another form"
+             on {other}: say the genotypes' assembly, ask for one of them at a time, or for another form"
         ))),
         None => Ok(()),
     }

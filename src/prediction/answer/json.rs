@@ -74,7 +74,12 @@ impl<W: Write> JsonAnswer<W> {
                 if value.is_nan() {
                     out.extend_from_slice(b"null");
                 } else {
+                    let from = out.len();
                     number::push(out, *value);
+                    // A number that may have decimals always has them, so that every reader takes it for one.
+                    if out[from..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+                        out.extend_from_slice(b".0");
+                    }
                 }
             }
             self.output.spill()?;
@@ -107,9 +112,9 @@ impl<W: Write> Answer for JsonAnswer<W> {
             model: &model.card.name,
             gene_id: gene.id.as_str(),
             version: gene.version,
-            symbol: gene.symbol.as_ref().map(|symbol| symbol.as_str()),
+            symbol: gene.symbol.as_ref().map(crate::genome::GeneSymbol::as_str),
             gene: &gene.name,
-            biotype: gene.biotype.as_ref().map(|biotype| biotype.as_str()),
+            biotype: gene.biotype.as_ref().map(crate::genome::Biotype::as_str),
         })?;
         let interval = answer.interval.as_ref();
         let after = json_text(&After {

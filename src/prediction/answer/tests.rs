@@ -55,12 +55,15 @@ fn model(name: &str, assembly: &str, genes: &[&str]) -> Arc<ServedGenotypeModel>
     Arc::new(ServedGenotypeModel { card, digest: format!("sha256:{name}"), model })
 }
 
-fn heading(samples: Vec<Sample>, models: Vec<Arc<ServedGenotypeModel>>, genes: &[(usize, usize)]) -> Heading {
+fn heading(samples: Vec<Sample>, models: Vec<Arc<ServedGenotypeModel>>) -> Heading {
     Heading {
         samples: Arc::new(Samples::new(samples, &ReadLimits::default()).unwrap()),
+        assemblies: models
+            .iter()
+            .map(|model| crate::genome::Assembly::parse(model.card.assembly.as_deref()?).ok())
+            .collect(),
         models,
         policies: Policies::default(),
-        genes: genes.into(),
         genes_not_found: vec!["NOPE\"1".to_owned()],
     }
 }
@@ -73,7 +76,7 @@ fn two_models() -> (Heading, Vec<GeneAnswer>) {
         model("blood", "GRCh38", &["ENSG00000000001.4", "intron_1"]),
         model("brain", "hg38", &["ENSG00000000001"]),
     ];
-    let heading = heading(samples, models, &[(0, 0), (1, 0), (0, 1)]);
+    let heading = heading(samples, models);
     let answers = vec![
         gene((0, 0), &[0.125, f64::NAN, -1.0 / 3.0], Some(("2", 999, 2000))),
         GeneAnswer { reason: Some(Reason::NoVariantInInput), ..gene((1, 0), &[f64::NAN; 3], Some(("10", 5, 6))) },
@@ -136,7 +139,6 @@ fn large(people: usize, genes: usize) -> (Heading, Vec<GeneAnswer>) {
     let samples = (0..people).map(|person| Sample::named(&format!("S{person}"))).collect();
     let names: Vec<String> = (0..genes).map(|gene| format!("ENSG{gene:011}.1")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let order: Vec<_> = (0..genes).map(|gene| (0, gene)).collect();
     let mut state = 7_u64;
     let mut value = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -147,7 +149,7 @@ fn large(people: usize, genes: usize) -> (Heading, Vec<GeneAnswer>) {
         gene((0, at), &(0..people).map(|_| value()).collect::<Vec<_>>(), Some(("1", at as u32, at as u32 + 9)))
     };
     let answers = (0..genes).map(row).collect();
-    (heading(samples, vec![model("blood", "GRCh38", &names)], &order), answers)
+    (heading(samples, vec![model("blood", "GRCh38", &names)]), answers)
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Answers on their way out: written by a thread that may block, sent while they are written.
+//!
+//! The first bytes are held back until there is a good deal of them, so that a short answer is sent only when all of
+//! it is known to be right, and everything that goes wrong before is a problem with its status.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::mpsc;
+
+/// Bytes that are held back at the beginning.
+const HELD_BACK: usize = 1 << 20;
+/// Bytes of a chunk after that.
+const CHUNK: usize = 128 << 10;
+/// Chunks that may wait for the client: a slow one makes the writer wait.
+const CHUNKS: usize = 8;
+
+/// The writer's end of an answer.
+#[derive(Debug)]
+pub(crate) struct ChunkWriter {
+    buffer: Vec<u8>,
+    chunks: mpsc::Sender<io::Result<Bytes>>,
+    has_begun: bool,
+}
+
+/// The client's end of an answer; dropping it tells the writer to stop.
+#[derive(Debug)]
+pub(crate) struct Chunks {
+    coming: mpsc::Receiver<io::Result<Bytes>>,
+    first: Option<Bytes>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Returns the two ends of an answer; `stop` is set when nobody reads it any more.
+pub(crate) fn channel(stop: Arc<AtomicBool>) -> (ChunkWriter, Chunks) {
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let writer = ChunkWriter { buffer: Vec::with_capacity(CHUNK), chunks: sender, has_begun: false };
+    (writer, Chunks { coming: receiver, first: None, stop })
+}
+
+impl ChunkWriter {
+    /// Sends what is left: the answer is complete.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.send()
+    }
+
+    /// Breaks the answer off, so that the client sees that it is not complete.
+    pub(crate) fn break_off(self) {
+        // Nobody may be there any more to be told.
+        let _ = self.chunks.blocking_send(Err(io::Error::other("the answer was broken off")));
+    }
+
+    /// Whether bytes have left: from then on what goes wrong can only break the answer off.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.has_begun = true;
+        let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the answer any more");
+        self.chunks.blocking_send(Ok(chunk)).map_err(gone)
+    }
+}
+
+impl Write for ChunkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= if self.has_begun { CHUNK } else { HELD_BACK } {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    /// Does nothing: what is held back stays held back until [`Self::finish`].
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Chunks {
+    /// Waits until the answer begins; `false` where it ends without a byte.
+    pub(crate) async fn begin(&mut self) -> bool {
+        self.first = self.coming.recv().await.and_then(Result::ok);
+        self.first.is_some()
+    }
+}
+
+impl Stream for Chunks {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.coming.poll_recv(context),
+        }
+    }
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
