@@ -38,7 +38,7 @@ enum Command {
     Train(train::Train),
     /// Compares models and baselines on held-out chromosomes.
     Evaluate(evaluate::Evaluate),
-    /// Lists and checks the models.
+    /// Lists, checks and imports models.
     Models(models::Models),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),
@@ -60,7 +60,7 @@ impl Cli {
                 Command::Ingest(command) => command.run().await,
                 Command::Train(command) => command.run().await,
                 Command::Evaluate(command) => command.run().await,
-                Command::Models(command) => command.run(),
+                Command::Models(command) => command.run().await,
                 Command::Openapi(command) => command.run(),
             }
         })

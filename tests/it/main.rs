@@ -9,6 +9,7 @@ mod http;
 mod http_odds;
 mod http_problems;
 mod http_support;
+mod import;
 mod ingest;
 mod lab;
 mod layering;
