@@ -41,7 +41,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Predicts expression from genotypes in files.
     Predict(Box<predict::Predict>),
-    /// Imports, lists and checks the models.
+    /// Imports, lists and checks models.
     Models(models::Models),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),
@@ -64,7 +64,7 @@ impl Cli {
                 Command::Train(command) => command.run().await,
                 Command::Evaluate(command) => command.run().await,
                 Command::Predict(command) => command.run(),
-                Command::Models(command) => command.run(),
+                Command::Models(command) => command.run().await,
                 Command::Openapi(command) => command.run(),
             }
         })

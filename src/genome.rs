@@ -5,6 +5,7 @@
 
 pub mod assembly;
 pub mod gene;
+pub mod liftover;
 pub mod sequence;
 pub mod tissue;
 pub mod variant;

@@ -12,6 +12,7 @@ pub mod expression;
 pub mod features;
 pub mod golden;
 pub mod hybrid;
+pub mod import;
 pub mod layers;
 pub mod manifest;
 pub mod method;

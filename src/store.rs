@@ -7,6 +7,7 @@
 mod address;
 mod imputed;
 mod ingest;
+pub mod predictdb;
 mod rows;
 mod schema;
 mod snapshot;

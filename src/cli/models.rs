@@ -1,5 +1,6 @@
 //! `tissuecast models`: what lies in the folder of models, whether it is sound, and how others' models come into it.
 
+pub mod import;
 mod list;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ enum ModelsCommand {
     },
     /// Loads every model as the service would: digests, tensors, golden sample. Fails where one does not pass.
     Check,
+    /// Imports models that others trained: PredictDB, FUSION, TIGAR, scoring files of the PGS Catalog.
+    Import(Box<import::Import>),
 }
 
 /// How to print.
@@ -45,7 +48,10 @@ impl Models {
     ///
     /// # Errors
     /// The folder or a model in it cannot be read, or a model does not pass.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<()> {
+        if let ModelsCommand::Import(command) = self.command {
+            return command.run(&self.models_dir).await;
+        }
         let folders = registry::list(&self.models_dir)?;
         if folders.is_empty() {
             eprintln!("there is no model in {}", self.models_dir.display());
@@ -63,6 +69,7 @@ impl Models {
                 Ok(())
             }
             ModelsCommand::Check => check(&folders),
+            ModelsCommand::Import(_) => Ok(()),
         }
     }
 }

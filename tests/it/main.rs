@@ -10,6 +10,7 @@ mod http_odds;
 mod http_predictions;
 mod http_problems;
 mod http_support;
+mod import;
 mod ingest;
 mod lab;
 mod layering;
