@@ -5,6 +5,7 @@
 
 mod binary;
 mod engine;
+mod generator;
 mod http;
 mod http_odds;
 mod http_predictions;
