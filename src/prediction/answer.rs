@@ -156,7 +156,7 @@ impl<A: Answer, B: Answer> Answer for Tee<A, B> {
     }
 }
 
-impl<A: Answer + ?Sized> Answer for Box<A> {
+impl<T: Answer + ?Sized> Answer for Box<T> {
     fn begin(&mut self, heading: &Heading) -> Result<(), AnswerError> {
         (**self).begin(heading)
     }
@@ -212,7 +212,7 @@ fn check(heading: &Heading, answer: &GeneAnswer) -> Result<(), AnswerError> {
 }
 
 /// Returns what names a gene's row or column: its model's own spelling, and with several models `MODEL:GENE`.
-fn row_name<'a>(heading: &'a Heading, (model, gene): (usize, usize)) -> Cow<'a, str> {
+fn row_name(heading: &Heading, (model, gene): (usize, usize)) -> Cow<'_, str> {
     let served = &heading.models[model];
     let name = &served.model.genes()[gene].name;
     if heading.models.len() > 1 { format!("{}:{name}", served.card.name).into() } else { Cow::Borrowed(&**name) }

@@ -15,7 +15,7 @@ use serde::Serialize as _;
 
 use super::{ModelEntry, check, json_text};
 use crate::model::expression::ModelGene;
-use crate::prediction::{AnswerError, GeneAnswer, Heading};
+use crate::prediction::{AnswerError, GeneAnswer, Heading, Reason};
 
 /// The columns before the people's, with their types.
 pub(super) const FIXED: [(&str, DataType); 12] = [
@@ -123,7 +123,7 @@ fn fixed(heading: &Heading, answers: &[GeneAnswer]) -> Result<Vec<ArrayRef>, Ans
 
 /// The reason's name, the one that JSON has.
 fn reason(answer: &GeneAnswer) -> Result<Option<String>, AnswerError> {
-    let name = |reason: super::super::Reason| reason.serialize(serde_json::value::Serializer);
+    let name = |reason: Reason| reason.serialize(serde_json::value::Serializer);
     let value = answer.reason.map(name).transpose().map_err(|error| AnswerError::Form(error.to_string()))?;
     Ok(value.and_then(|value| value.as_str().map(str::to_owned)))
 }

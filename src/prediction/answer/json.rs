@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{ModelEntry, Output, check, json_text, number, out_of_order};
+use crate::genome::{Biotype, GeneSymbol};
 use crate::genotype::report::{KindCounts, Report, VariantOutcome};
 use crate::model::expression::GeneAccuracy;
 use crate::prediction::{Answer, AnswerError, GeneAnswer, Heading, Reason};
@@ -112,9 +113,9 @@ impl<W: Write> Answer for JsonAnswer<W> {
             model: &model.card.name,
             gene_id: gene.id.as_str(),
             version: gene.version,
-            symbol: gene.symbol.as_ref().map(crate::genome::GeneSymbol::as_str),
+            symbol: gene.symbol.as_ref().map(GeneSymbol::as_str),
             gene: &gene.name,
-            biotype: gene.biotype.as_ref().map(crate::genome::Biotype::as_str),
+            biotype: gene.biotype.as_ref().map(Biotype::as_str),
         })?;
         let interval = answer.interval.as_ref();
         let after = json_text(&After {

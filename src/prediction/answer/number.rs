@@ -68,6 +68,7 @@ pub(super) fn push(out: &mut Vec<u8>, value: f64) {
 }
 
 /// The number whose first of ten digits stands for 10 to the power `exponent`, rounded to a whole one.
+#[expect(clippy::cast_sign_loss, reason = "a size is not negative")]
 fn scaled(size: f64, exponent: i32) -> u64 {
     let power = POWERS[usize::try_from(DIGITS - 1 - exponent).unwrap_or(0).min(POWERS.len() - 1)];
     // Below 2^53 by far, so adding a half and cutting off rounds.

@@ -87,7 +87,9 @@ fn two_models() -> (Heading, Vec<GeneAnswer>) {
 
 fn gene((model, gene): (usize, usize), values: &[f64], place: Option<(&str, u32, u32)>) -> GeneAnswer {
     let mut by_kind = KindCounts::default();
-    [MatchKind::Exact, MatchKind::Swapped, MatchKind::Absent].into_iter().for_each(|kind| by_kind.add(kind));
+    for kind in [MatchKind::Exact, MatchKind::Swapped, MatchKind::Absent] {
+        by_kind.add(kind);
+    }
     GeneAnswer {
         model,
         gene,
@@ -143,7 +145,7 @@ fn large(people: usize, genes: usize) -> (Heading, Vec<GeneAnswer>) {
     let mut value = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let unit = (state >> 11) as f64 / (1_u64 << 53) as f64;
-        if state >> 33 & 127 == 0 { f64::NAN } else { 4.0 * unit - 2.0 }
+        if (state >> 33).is_multiple_of(128) { f64::NAN } else { 4.0 * unit - 2.0 }
     };
     let row = |at: usize| {
         gene((0, at), &(0..people).map(|_| value()).collect::<Vec<_>>(), Some(("1", at as u32, at as u32 + 9)))
