@@ -55,7 +55,11 @@ impl Sample {
     pub(crate) fn diagnose(&self, panel: &Panel, model: usize, found: u64, rows: u64) -> Diagnosis {
         let served = &panel.models[model];
         let name = &served.card.name;
-        let mut summary = format!("{found} of the {rows} variants of model '{name}' were found in the input. ");
+        let mut summary = format!("{found} of the {rows} variants of model '{name}' were found in the input");
+        if panel.models.len() > 1 && found == 0 {
+            summary.push_str(" (without it, the other models may do)");
+        }
+        summary.push_str(". ");
         let tried = self.trials(panel, model);
         let best = tried.iter().max_by(|a, b| a.would_match.total_cmp(&b.would_match));
         match best {
@@ -147,7 +151,7 @@ impl Sample {
             .iter()
             .any(|kept| kept.ids.split(';').any(|id| matches!(VariantId::parse(id), Some(VariantId::Rs(_)))));
         let has_places = self.sites.iter().any(|kept| kept.chromosome.is_some() && kept.position.is_some());
-        let own = table.assembly.as_ref().map_or("an assembly that its card does not name", Assembly::as_str);
+        let own = table.assembly.as_ref().map_or("of unknown name", Assembly::as_str);
         if model_has_rs && !model_has_places && !has_rs {
             return "The model knows variants by rs number alone, and the input's identifiers are none: annotate them \
                     (for example with bcftools annotate) or use a model with positions."
@@ -180,8 +184,9 @@ impl Sample {
             );
         }
         format!(
-            "No other reading of the first {} records would match: look whether they are of the same species and of \
-             the assembly {own}, and whether the variants are dense enough (imputed genotypes).",
+            "No other reading of the first {} records would match: look whether they are of the same species and \
+             assembly as the model (assembly {own}), and whether the variants are dense enough (imputed genotypes). A \
+             lower min_overlap lets it pass.",
             self.sites.len()
         )
     }

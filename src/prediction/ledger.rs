@@ -124,6 +124,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Whether any of the rows has met a record.
+    pub(crate) fn has_any(&self, rows: std::ops::Range<usize>) -> bool {
+        self.states[rows].iter().any(|state| state.kind != MatchKind::Absent)
+    }
+
     /// Settles a palindromic row by what the frequencies said; `None` leaves it ambiguous.
     pub(crate) fn settle(&mut self, row: u32, fit: Option<Fit>) {
         self.states[row as usize].by_frequency = true;

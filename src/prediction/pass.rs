@@ -456,7 +456,10 @@ impl Pass<'_> {
         let overlap = if possible == 0 { 0.0 } else { (found as f64 / possible as f64).min(1.0) };
         // A model none of whose variants is on the submitted chromosomes is no mistake unless all are like that.
         let nothing_at_all = self.ledger.found.iter().all(|found| *found == 0);
-        let is_low = (rows > 0 && (found == 0 || overlap < self.request.policies.min_overlap)) || nothing_at_all;
+        let is_low = match found {
+            0 => rows > 0 || self.has_rows_anywhere(model) || nothing_at_all,
+            _ => overlap < self.request.policies.min_overlap,
+        };
         let outcomes = self.ledger.outcomes[model];
         let all_rows = rows_of_models(self.panel)[model];
         ModelReport {
@@ -472,12 +475,23 @@ impl Pass<'_> {
         }
     }
 
-    /// Rows of a model that the submission could have: those on its chromosomes and those without a place.
+    /// Rows of a model that the submission could have: those on its chromosomes, and of those without a place the ones
+    /// of genes that it has another variant of, since nothing else tells where they are.
     fn rows_within_reach(&self, model: usize) -> u64 {
         let seen: HashSet<u32> = self.seen.iter().filter_map(|chromosome| self.panel.number_of(chromosome)).collect();
-        let genes = self.panel.genes.iter().filter(|gene| gene.model == model);
-        let rows = genes.flat_map(|gene| &self.panel.rows[gene.rows.clone()]);
-        rows.filter(|row| row.place.is_none_or(|(chromosome, _)| seen.contains(&chromosome))).count() as u64
+        let mut within = 0;
+        for gene in self.panel.genes.iter().filter(|gene| gene.model == model) {
+            let is_touched = self.ledger.has_any(gene.rows.clone());
+            let rows = self.panel.rows[gene.rows.clone()].iter();
+            within += rows.filter(|row| row.place.map_or(is_touched, |(number, _)| seen.contains(&number))).count();
+        }
+        within as u64
+    }
+
+    /// Whether a row of the model has no place, so that the submission's chromosomes do not explain its absence.
+    fn has_rows_anywhere(&self, model: usize) -> bool {
+        let mut genes = self.panel.genes.iter().filter(|gene| gene.model == model);
+        genes.any(|gene| self.panel.rows[gene.rows.clone()].iter().any(|row| row.place.is_none()))
     }
 
     fn notes(&self, source: &dyn GenotypeSource, by_kind: &KindCounts) -> Vec<String> {
