@@ -30,7 +30,7 @@ enum ModelsCommand {
     },
     /// Loads every model as the service would: digests, tensors, golden sample. Fails where one does not pass.
     Check,
-    /// Imports models that others trained: PredictDB, FUSION, TIGAR, scoring files of the PGS Catalog.
+    /// Imports models that others trained: `PredictDB`, FUSION, TIGAR, scoring files of the PGS Catalog.
     Import(Box<import::Import>),
 }
 

@@ -220,7 +220,7 @@ impl LiftoverMap {
     }
 }
 
-/// The mitochondrion is left out: UCSC's hg19 has another one than GRCh37.
+/// The mitochondrion is left out: UCSC's hg19 has another one than `GRCh37`.
 fn agrees(sizes: &BTreeMap<Chromosome, u32>, assembly: &Assembly) -> Option<bool> {
     let known = sizes.iter().filter(|(chromosome, _)| chromosome.as_str() != "chrM");
     let mut known = known.filter_map(|(name, size)| assembly.length_of(name).map(|length| length == *size)).peekable();

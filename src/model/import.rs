@@ -104,7 +104,7 @@ pub enum ImportError {
 /// A format of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
-    /// PredictDB, SQLite.
+    /// `PredictDB`, SQLite.
     PredictDb,
     /// A table exported from FUSION.
     Fusion,

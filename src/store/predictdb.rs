@@ -1,4 +1,4 @@
-//! PredictDB databases: SQLite files that others made, opened to read only.
+//! `PredictDB` databases: SQLite files that others made, opened to read only.
 //!
 //! Their columns differ from release to release and are asked for first; what is missing is named. Values are taken by
 //! the type that they have in the row, since SQLite would read the text `NA` as the number 0.
@@ -32,7 +32,7 @@ const R2: &[&str] = &["pred.perf.R2", "R2", "rho_avg_squared", "test_R2_avg", "c
 const P_VALUE: &[&str] = &["pred.perf.pval", "pval", "zscore_pval", "nested_cv_fisher_pval"];
 const N_SAMPLES: &[&str] = &["n_samples", "n.samples"];
 
-/// Why a PredictDB file could not be read.
+/// Why a `PredictDB` file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictDbError {
     /// The file is empty.
@@ -80,7 +80,7 @@ fn failed(task: &'static str) -> impl Fn(sqlx::Error) -> PredictDbError {
     move |source| PredictDbError::Database { task, source }
 }
 
-/// Reads a PredictDB file, gzip or plain.
+/// Reads a `PredictDB` file, gzip or plain.
 ///
 /// # Errors
 /// The file is no such database, tables or columns are missing, or it is damaged.
@@ -325,7 +325,7 @@ async fn read_samples(connection: &mut SqliteConnection) -> Result<SampleInfo, P
     let wanted = [N_SAMPLES, &["population"], &["tissue"]].map(|names| find(&columns, names));
     let rows = Pages::new("sample_info", &wanted).next(connection).await?;
     let Some(row) = rows.first() else { return Ok(SampleInfo::default()) };
-    let whole = |number: f64| (number.fract() == 0.0 && (0.0..4e9).contains(&number)).then_some(number as u32);
+    let whole = |number: f64| (number.fract() == 0.0).then(|| format!("{number:.0}").parse().ok()).flatten();
     Ok(SampleInfo { n_samples: number(row, 0).and_then(whole), population: text(row, 1), tissue: text(row, 2) })
 }
 

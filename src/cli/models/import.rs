@@ -30,7 +30,7 @@ pub struct Import {
     /// The format; by content where it is left out.
     #[arg(long, env = "TISSUECAST_FORMAT", value_enum, default_value_t = FormatArg::Auto)]
     pub format: FormatArg,
-    /// The assembly of the positions, where the file does not say it: GRCh37 or GRCh38.
+    /// The assembly of the positions, where the file does not say it: `GRCh37` or `GRCh38`.
     #[arg(long, env = "TISSUECAST_ASSEMBLY", value_parser = Assembly::parse)]
     pub assembly: Option<Assembly>,
     /// The column of weights, where a table has several: `enet`, `lasso`.
@@ -61,7 +61,7 @@ pub struct Import {
 pub enum FormatArg {
     /// By content.
     Auto,
-    /// PredictDB (SQLite).
+    /// `PredictDB` (SQLite).
     #[value(name = "predictdb")]
     PredictDb,
     /// FUSION's weights as a table.
@@ -96,6 +96,8 @@ pub struct Stored {
 struct Extras {
     chain: Option<Chain>,
     annotation: Option<Annotation>,
+    /// FUSION's table of models.
+    companion: Option<PathBuf>,
 }
 
 impl Import {
@@ -133,8 +135,8 @@ impl Import {
         progress: &(dyn Fn(usize, usize, &Path) + Sync),
     ) -> anyhow::Result<Vec<Outcome>> {
         require_name(&self.name)?;
-        let extras = self.extras()?;
         let (files, companion) = self.sort_files()?;
+        let extras = self.extras(companion)?;
         let many = files.len() > 1;
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(files.len());
         for (index, (file, format)) in files.iter().enumerate() {
@@ -149,7 +151,7 @@ impl Import {
                 (Err(error), None) => Err(anyhow::anyhow!("{error:#}")),
                 (Ok(format), None) => {
                     let named = (name.as_str(), self.tissue.clone().filter(|_| !many).or(tissue));
-                    self.one(models, (file, *format), companion.as_deref(), named, &extras).await
+                    self.one(models, (file, *format), named, &extras).await
                 }
             };
             outcomes.push(Outcome { file: file.clone(), name, result });
@@ -157,13 +159,13 @@ impl Import {
         Ok(outcomes)
     }
 
-    fn extras(&self) -> anyhow::Result<Extras> {
+    fn extras(&self, companion: Option<PathBuf>) -> anyhow::Result<Extras> {
         let chain = self.chain.as_deref().map(|path| read_chain(path, self.chain_to.clone())).transpose()?;
         let annotation = match &self.annotation {
             Some(path) => Some(annotation::read(Source::open(path)?)?),
             None => None,
         };
-        Ok(Extras { chain, annotation })
+        Ok(Extras { chain, annotation, companion })
     }
 
     /// The files with their formats; FUSION's table of models is no model of its own.
@@ -200,7 +202,7 @@ impl Import {
             FormatArg::ScoringFile => Some(Format::ScoringFile),
         };
         let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        if wanted.is_none() && (name.ends_with(".db") || name.ends_with(".db.gz") || name.ends_with(".sqlite")) {
+        if wanted.is_none() && is_database(&name) {
             return Ok(Format::PredictDb);
         }
         let opened = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -217,11 +219,11 @@ impl Import {
         &self,
         models: &Path,
         (file, format): (&Path, Format),
-        companion: Option<&Path>,
         (name, tissue): (&str, Option<String>),
         extras: &Extras,
     ) -> anyhow::Result<Stored> {
         require_name(name)?;
+        let companion = extras.companion.as_deref();
         let draft = self.draft((file, format), companion).await?;
         let mut built = draft.build(self.assembly.as_ref())?;
         let mut sources = vec![file];
@@ -288,7 +290,7 @@ fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         for entry in fs::read_dir(path).with_context(|| format!("cannot read the folder {}", path.display()))? {
             let file = entry.with_context(|| format!("cannot read the folder {}", path.display()))?.path();
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if name.ends_with(".db") || name.ends_with(".db.gz") {
+            if is_database(&name.to_ascii_lowercase()) {
                 found.push(file);
             }
         }
@@ -318,6 +320,12 @@ fn label(file: &Path) -> (String, Option<String>) {
     let kept = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let label: String = tissue.unwrap_or(stem).chars().map(kept).collect();
     (label, tissue.filter(|text| !text.is_empty()).map(|text| text.replace('_', " ")))
+}
+
+/// Whether a file's name, in small letters, is that of a database.
+fn is_database(name: &str) -> bool {
+    let bare = name.strip_suffix(".gz").unwrap_or(name);
+    Path::new(bare).extension().is_some_and(|ending| ending == "db" || ending == "sqlite")
 }
 
 fn require_name(name: &str) -> anyhow::Result<()> {

@@ -169,14 +169,9 @@ impl Draft {
 
     fn gene(&mut self, (id, version): (GeneId, Option<u32>), name: &str) -> &mut DraftGene {
         let next = self.genes.len();
-        let index = match self.by_name.get(name) {
-            Some(index) => *index,
-            None => {
-                self.by_name.insert(name.into(), next);
-                next
-            }
-        };
+        let index = self.by_name.get(name).copied().unwrap_or(next);
         if index == next {
+            self.by_name.insert(name.into(), next);
             let (symbol, biotype, accuracy) = (None, None, None);
             self.genes.push(DraftGene { id, version, name: name.into(), symbol, biotype, accuracy, rows: Vec::new() });
         }

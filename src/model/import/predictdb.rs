@@ -1,4 +1,4 @@
-//! PredictDB models: what the tables of such a database say, whoever read them.
+//! `PredictDB` models: what the tables of such a database say, whoever read them.
 //!
 //! The weight counts `eff_allele`; `ref_allele` is the genome's reference. There is no intercept. The reader of the
 //! database hands rows over one by one, so that no more than the model is held.

@@ -33,10 +33,12 @@ const NEW_VALUES: &str = "'ENSG1.2', 'SYM', 'lincRNA', 0.5, 9, 1, 0.1, 0.2, 0.3,
 const SAMPLES: &str = "CREATE TABLE sample_info (n_samples INTEGER, population TEXT, tissue TEXT);
     INSERT INTO sample_info VALUES (153, 'EUR', 'Liver');";
 
-#[test]
-fn every_release_is_read() {
-    // A: the 2016 pipeline; B: V6p; C and D: v7 and nextflow, filtered and not; E: MASHR; F: with phi.
-    let cases: [(&str, String, Option<f64>, Option<f64>, &str); 7] = [
+/// A release's name, its statements, and R², p and kind of accuracy that its gene should have.
+type Release = (&'static str, String, Option<f64>, Option<f64>, &'static str);
+
+/// A: the 2016 pipeline; B: V6p; C and D: v7 and nextflow, filtered and not; E: MASHR; F: with phi.
+fn releases() -> [Release; 7] {
+    [
         (
             "A",
             "CREATE TABLE weights (rsid, gene, weight, ref_allele, eff_allele, pval, N, cis);
@@ -111,8 +113,12 @@ fn every_release_is_read() {
             None,
             "cross-validation (rho_avg_squared)",
         ),
-    ];
-    for (variant, sql, r2, p_value, kind) in cases {
+    ]
+}
+
+#[test]
+fn every_release_is_read() {
+    for (variant, sql, r2, p_value, kind) in releases() {
         let built = read_of(&sql).unwrap().build(None).unwrap();
         let [gene] = built.model.genes() else { panic!("{variant}: one gene") };
         assert_eq!((gene.id.as_str(), gene.version), ("ENSG1", Some(2)), "{variant}");
