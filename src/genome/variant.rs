@@ -158,7 +158,13 @@ impl PlacedName {
     pub fn parse(text: &str) -> Option<Self> {
         let separator = [':', '_', '-'].into_iter().find(|separator| Self::fits(text, *separator))?;
         let mut parts = text.split(separator);
-        let chromosome = Chromosome::parse(parts.next()?).ok()?;
+        let first = parts.next()?;
+        let chromosome = Chromosome::parse(first).ok()?;
+        // Two parts alone are as often a name of an array's own, such as kgp_123.
+        let is_common = chromosome.as_str().starts_with("chr");
+        if !is_common && text.matches(separator).count() == 1 {
+            return None;
+        }
         let position = Position::parse(parts.next()?).ok()?;
         let alleles = match (parts.next(), parts.next()) {
             (Some(reference), Some(alternative)) => {
