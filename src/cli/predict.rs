@@ -74,7 +74,7 @@ pub struct Genotypes {
     /// Text dosages as `PrediXcan` reads them, one file or several
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "dosage_samples")]
     dosages: Vec<PathBuf>,
-    /// The samples of text dosages: FID and IID, no header
+    /// The samples of text dosages: family and individual, no header
     #[arg(long, value_name = "FILE")]
     dosage_samples: Option<PathBuf>,
     /// JSON of the shape that `POST /v1/predictions` takes
@@ -101,7 +101,7 @@ pub struct PolicyArgs {
     /// The least share of variants that has to be found, of a model and of a gene
     #[arg(long, value_name = "SHARE", value_parser = share)]
     min_overlap: Option<f64>,
-    /// The genotypes' assembly, such as GRCh37
+    /// The genotypes' assembly, such as `GRCh37`
     #[arg(long, value_name = "NAME", value_parser = |text: &str| Assembly::parse(text))]
     assembly: Option<Assembly>,
 }

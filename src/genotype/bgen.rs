@@ -2,7 +2,7 @@
 //!
 //! A variant's first allele is the reference allele here, as the format's convention and plink2's `ref-first` have it;
 //! the others are the alternatives. A dosage is the expected count of an allele. People come from the file's own
-//! identifiers or from a `.sample` file ([`super::sample_file`]), which counts where both are there, since it has the
+//! identifiers or from a `.sample` file (`sample_file`), which counts where both are there, since it has the
 //! sexes too. Imports `genome` alone. Invariants: the data of a record that nobody asks for are neither kept nor
 //! inflated; no length that the file declares is trusted before bytes have come.
 

@@ -2,7 +2,7 @@
 //!
 //! The columns are parted by tabs or blanks. A dosage counts `a1`, so `a0` is the reference allele here and `a1` the
 //! alternative; `freq` is not used; `NA` and `.` are missing dosages. The people are in a second file
-//! ([`super::sample_file`]). Several files, one a chromosome, are read in the natural order of their names (chr2
+//! (`sample_file`). Several files, one a chromosome, are read in the natural order of their names (chr2
 //! before chr10). Imports `genome` alone. Invariant: the dosages of a line are parsed only when they are asked for.
 
 mod number;

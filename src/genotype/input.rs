@@ -1,7 +1,7 @@
 //! The bytes of an input: plain, gzip or bgzip by what they begin with, counted against the limits, line by line.
 //!
 //! What is compressed and longer than one buffer is inflated ahead on a thread of its own, a few buffers at most, so
-//! that parsing and inflating share two cores. Invariants: memory is bounded by [`AHEAD`] buffers and one line,
+//! that parsing and inflating share two cores. Invariants: memory is bounded by a few buffers and one line,
 //! whatever the input claims; dropping an [`Input`] never waits for its source.
 
 mod inflate;

@@ -155,7 +155,6 @@ pub struct MatchedRecord {
     pub alt: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn place<S: Serializer>(place: &Place, serializer: S) -> Result<S::Ok, S::Error> {
     match place {
         Place::Whole => serializer.serialize_none(),

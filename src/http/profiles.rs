@@ -129,7 +129,7 @@ pub enum BatchItem {
     /// The gene's profile.
     Profile(Box<ProfileAnswer>),
     /// The gene was not found, or several have its symbol.
-    NotFound(NotFound),
+    NotFound(Box<NotFound>),
 }
 
 /// A gene of a batch that was not found.
@@ -200,7 +200,7 @@ pub(crate) async fn post_profiles(
     let mut profiles = profiles.into_iter();
     let answered = order.into_iter().filter_map(|missed| match missed {
         None => profiles.next().map(|profile| BatchItem::Profile(Box::new(profile))),
-        Some((query, problem)) => Some(BatchItem::NotFound(NotFound { query, error: problem.details(None) })),
+        Some((query, problem)) => Some(BatchItem::NotFound(Box::new(NotFound { query, error: problem.details(None) }))),
     });
     let data: Vec<BatchItem> = answered.collect();
     let bytes = match format {

@@ -27,6 +27,9 @@ pub struct PanelGene {
     pub last: u32,
 }
 
+/// Alleles on the other strand, other and effect; boxed, since few rows have them.
+type TurnedAlleles = Box<(Allele, Allele)>;
+
 /// A row of one gene of one model.
 #[derive(Debug, Clone)]
 pub struct PanelRow {
@@ -37,7 +40,7 @@ pub struct PanelRow {
     /// Chromosome (in [`Panel::chromosomes`]) and position on the submission's assembly.
     pub place: Option<(u32, u32)>,
     /// The alleles on the submission's forward strand, other and effect, where the assembly turns the model's round.
-    turned: Option<Box<(Allele, Allele)>>,
+    turned: Option<TurnedAlleles>,
 }
 
 /// How a model's positions are matched with a submission's.
@@ -383,7 +386,7 @@ impl Builder {
         table: &VariantTable,
         row: usize,
         positions: Positions,
-    ) -> (Option<(u32, u32)>, Option<Box<(Allele, Allele)>>) {
+    ) -> (Option<(u32, u32)>, Option<TurnedAlleles>) {
         match positions {
             Positions::None => (None, None),
             Positions::Own => {

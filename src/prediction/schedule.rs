@@ -30,7 +30,9 @@ impl Schedule {
             let gene = &panel.genes[*at as usize];
             (gene.interval.map_or((u32::MAX, 0), |(chromosome, start, _)| (chromosome, start)), gene.model, gene.gene)
         };
-        by_chromosome.iter_mut().for_each(|genes| genes.sort_by_key(start));
+        for genes in &mut by_chromosome {
+            genes.sort_by_key(start);
+        }
         unplaced.sort_by_key(start);
         Self { next: vec![0; by_chromosome.len()], by_chromosome, unplaced }
     }

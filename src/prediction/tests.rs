@@ -196,10 +196,13 @@ fn record(position: u32, id: &'static str, alleles: &'static str) -> Record {
     Record("chr1", position, id, reference, alternatives, COPIES.to_vec())
 }
 
+/// Records, what becomes of the model's variant, and the values.
+type Case<'a> = (&'a [Record], MatchKind, Option<[f64; 3]>);
+
 #[test]
 fn each_case_of_the_match_report() {
     let model = model("m", &[row("g", "rs1", 100, "A>G", 1.0)], None);
-    let cases: [(&[Record], MatchKind, Option<[f64; 3]>); 13] = [
+    let cases: [Case<'_>; 13] = [
         (&[record(100, "rs1", "A>G")], MatchKind::Exact, Some([0.0, 1.0, 2.0])),
         (&[record(100, ".", "a>g")], MatchKind::Exact, Some([0.0, 1.0, 2.0])),
         (&[record(0, "rs1", "A>G")], MatchKind::Exact, Some([0.0, 1.0, 2.0])),
