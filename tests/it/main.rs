@@ -5,6 +5,7 @@
 
 mod binary;
 mod engine;
+mod fuzz;
 mod generator;
 mod http;
 mod http_odds;
