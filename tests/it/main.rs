@@ -17,6 +17,7 @@ mod ingest;
 mod lab;
 mod layering;
 mod pages;
+mod predict_command;
 mod service;
 mod socket;
 mod store;
