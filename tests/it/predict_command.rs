@@ -9,7 +9,8 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array as _, RecordBatch};
 use serde_json::Value;
 
-fn fixture(name: &str) -> String {
+/// A file of the generator's fixtures.
+pub fn fixture(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/generator/seed1").join(name).display().to_string()
 }
 
@@ -72,7 +73,7 @@ fn said(output: &Output) -> String {
 }
 
 /// The inflated bytes of a file.
-fn inflated(path: &Path) -> String {
+pub fn inflated(path: &Path) -> String {
     let mut text = String::new();
     let file = flate2::read::MultiGzDecoder::new(File::open(path).unwrap());
     std::io::Read::read_to_string(&mut { file }, &mut text).unwrap();
@@ -226,9 +227,8 @@ fn what_is_wrong_is_said_and_leaves_nothing() {
     }
 }
 
-/// The fixture's people at places one base before those of the model, without identifiers.
-fn shifted(lab: &Lab) -> String {
-    let text = inflated(Path::new(&fixture("geno.vcf.gz")));
+/// The VCF's records one base before those of the model, without identifiers.
+pub fn shifted(text: &str) -> String {
     let line = |line: &str| {
         if line.starts_with('#') {
             return format!("{line}\n");
@@ -238,15 +238,19 @@ fn shifted(lab: &Lab) -> String {
         ".".clone_into(&mut cells[2]);
         cells.join("\t") + "\n"
     };
+    text.lines().map(line).collect()
+}
+
+fn write_shifted(lab: &Lab) -> String {
     let path = lab.path("shifted.vcf");
-    fs::write(&path, text.lines().map(line).collect::<String>()).unwrap();
+    fs::write(&path, shifted(&inflated(Path::new(&fixture("geno.vcf.gz"))))).unwrap();
     path.display().to_string()
 }
 
 #[test]
 fn low_overlap_fails_with_its_diagnosis_and_its_report() {
     let lab = Lab::new();
-    let vcf = shifted(&lab);
+    let vcf = write_shifted(&lab);
     for out in ["o.tsv", "o.json.gz", "o.arrow", "o.parquet", "o.bed.gz"] {
         lab.fails(&["--model", "m", "--vcf", &vcf, "--out", out], "count from 0");
     }
@@ -261,10 +265,14 @@ fn a_file_that_is_there_is_replaced_by_a_whole_one_only() {
     let lab = Lab::new();
     let out = lab.path("o.tsv");
     fs::write(&out, "precious\n").unwrap();
-    lab.fails(&["--model", "m", "--vcf", &shifted(&lab), "--out", "o.tsv"], "count from 0");
+    lab.fails(&["--model", "m", "--vcf", &write_shifted(&lab), "--out", "o.tsv"], "count from 0");
     let text = inflated(Path::new(&fixture("geno.vcf.gz")));
     fs::write(lab.path("cut.vcf"), &text[..text.len() - 10]).unwrap();
     lab.fails(&["--model", "m", "--vcf", "cut.vcf", "--out", "o.tsv"], "cut.vcf");
+    fs::write(lab.path("v.tsv"), "precious, too\n").unwrap();
+    lab.fails(&["--model", "m", "--vcf", "cut.vcf", "--out", "o.tsv", "--variants", "v.tsv"], "cut.vcf");
+    lab.fails(&["--model", "m", "--vcf", "cut.vcf", "--out", "new.tsv", "--variants", "new.log"], "cut.vcf");
+    assert_eq!(fs::read_to_string(lab.path("v.tsv")).unwrap(), "precious, too\n");
     assert_eq!(fs::read_to_string(&out).unwrap(), "precious\n");
     lab.vcf("o.tsv", &[]);
     assert!(fs::read_to_string(&out).unwrap().starts_with("FID\tIID\t"));
