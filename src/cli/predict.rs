@@ -189,30 +189,37 @@ impl Predict {
         request: &Request,
         (form, packing): (Form, Packing),
     ) -> anyhow::Result<Report> {
-        // Written beside its place and moved there whole: a file that is there is complete.
-        let partial = partial(&self.out);
-        let outcome: anyhow::Result<Report> = (|| {
-            let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
-            let mut answer = form.writer(packing, BufWriter::with_capacity(1 << 20, file));
-            let panel = |assembly: Option<&Assembly>| Arc::new(Panel::build(&request.selection, assembly));
-            let Some(path) = &self.variants else {
-                return Ok(predict(source, request, panel, &mut *answer)?);
-            };
-            let log = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            let log = VariantLog::new(Output::new(BufWriter::new(log), Packing::Plain));
-            Ok(predict(source, request, panel, &mut Tee(answer, log))?)
-        })();
+        // Written beside their places and moved there whole: a file that is there is complete.
+        let outcome = self.write_partial(source, request, (form, packing));
+        let places = std::iter::once(&self.out).chain(&self.variants);
         match outcome {
             Ok(report) => {
-                std::fs::rename(&partial, &self.out).with_context(|| format!("cannot write {}", self.out.display()))?;
+                for path in places {
+                    std::fs::rename(partial(path), path).with_context(|| format!("cannot write {}", path.display()))?;
+                }
                 Ok(report)
             }
             Err(error) => {
                 // A file that was never made needs no removing.
-                let _ = std::fs::remove_file(&partial);
+                places.for_each(|path| drop(std::fs::remove_file(partial(path))));
                 Err(error)
             }
         }
+    }
+
+    fn write_partial(
+        &self,
+        source: &mut dyn GenotypeSource,
+        request: &Request,
+        (form, packing): (Form, Packing),
+    ) -> anyhow::Result<Report> {
+        let mut answer = form.writer(packing, BufWriter::with_capacity(1 << 20, create(&self.out)?));
+        let panel = |assembly: Option<&Assembly>| Arc::new(Panel::build(&request.selection, assembly));
+        let Some(path) = &self.variants else {
+            return Ok(predict(source, request, panel, &mut *answer)?);
+        };
+        let log = VariantLog::new(Output::new(BufWriter::new(create(path)?), Packing::Plain));
+        Ok(predict(source, request, panel, &mut Tee(answer, log))?)
     }
 
     fn keep(&self, report: &Report) -> anyhow::Result<()> {
@@ -221,6 +228,10 @@ impl Predict {
         json.push(b'\n');
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(partial(path)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn partial(path: &Path) -> PathBuf {

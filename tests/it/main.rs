@@ -5,17 +5,21 @@
 
 mod binary;
 mod engine;
+mod fuzz;
 mod generator;
 mod http;
 mod http_odds;
 mod http_predictions;
 mod http_problems;
+mod http_streaming;
 mod http_support;
 mod import;
 mod ingest;
 mod lab;
 mod layering;
 mod pages;
+mod predict_command;
+mod served_predictions;
 mod service;
 mod socket;
 mod store;
