@@ -225,6 +225,29 @@ impl Answer for Nobody {
     }
 }
 
+/// Makes the report known before the end of the answer is written: it can then go with the headers of an answer of
+/// which nothing has left yet, such as a table with a row a person.
+struct Announcing<'a, A> {
+    answer: A,
+    complete: &'a OnceLock<Report>,
+}
+
+impl<A: Answer> Answer for Announcing<'_, A> {
+    fn begin(&mut self, heading: &Heading) -> Result<(), AnswerError> {
+        self.answer.begin(heading)
+    }
+
+    fn gene(&mut self, heading: &Heading, gene: GeneAnswer) -> Result<(), AnswerError> {
+        self.answer.gene(heading, gene)
+    }
+
+    fn finish(&mut self, heading: &Heading, report: &Report) -> Result<(), AnswerError> {
+        // It is set once: an answer is finished once.
+        let _ = self.complete.set(report.clone());
+        self.answer.finish(heading, report)
+    }
+}
+
 /// One prediction, ready to run on a thread that may block.
 struct Job {
     request: Request,
@@ -273,15 +296,9 @@ impl Job {
         mut chunks: ChunkWriter,
         complete: &OnceLock<Report>,
     ) -> Result<(), Problem> {
-        let outcome = self.run(files, &mut *form.writer(packing, &mut chunks));
+        let outcome = self.run(files, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
         match outcome {
-            Ok(report) => {
-                if !chunks.has_begun() {
-                    // Nothing has left yet: the report can go with the headers. It is set once.
-                    let _ = complete.set(report);
-                }
-                chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))
-            }
+            Ok(_) => chunks.finish().map_err(|error| problem(AnswerError::Io(error).into())),
             Err(error) => {
                 if chunks.has_begun() {
                     tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");

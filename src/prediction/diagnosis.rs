@@ -88,7 +88,7 @@ impl Sample {
             }
             let own = |kept: &Kept| Some((kept.chromosome.clone()?, kept.position?));
             if *reading != panel.positions[model] {
-                let remedy = format!("post assembly={on}");
+                let remedy = format!("post assembly={on} (--assembly {on} on the command line)");
                 tried.push(self.trial((table, places), &own, (format!("its positions are on {on}"), remedy)));
             }
             let lower = |kept: &Kept| own(kept).map(|(chromosome, position)| (chromosome, position.saturating_add(1)));
