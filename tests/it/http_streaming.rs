@@ -86,7 +86,7 @@ async fn begun(app: &Arc<App>) -> (Sender, Response) {
     for gene in 0..GENES - 1 {
         sender.send(Ok(record(gene))).await.unwrap();
     }
-    let response = tokio::time::timeout(PATIENCE, answering).await.expect("no answer before the end of the body");
+    let response = tokio::time::timeout(PATIENCE, answering).await.unwrap();
     (sender, response.unwrap())
 }
 
@@ -131,7 +131,7 @@ async fn place_comes_back(app: &App) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, free).await.expect("the place is not given back");
+    tokio::time::timeout(PATIENCE, free).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
