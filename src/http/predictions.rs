@@ -108,7 +108,7 @@ pub(crate) async fn post_predictions(
     let job = Job::prepare(&state, &query)?;
     let digests = job.digests();
     let permit = state.predictions.enter().await?;
-    let files = upload::receive(request, state.limits.kept_upload_bytes).await?;
+    let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = Arc::clone(&job.request.stop);
     let (chunks, mut answer) = stream::channel(stop);
     let report: Arc<OnceLock<Report>> = Arc::default();
@@ -180,7 +180,7 @@ pub(crate) async fn check_predictions(
     let job = Job::prepare(&state, &query)?;
     let digests = job.digests();
     let permit = state.predictions.enter().await?;
-    let files = upload::receive(request, state.limits.kept_upload_bytes).await?;
+    let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = StopOnDrop(Arc::clone(&job.request.stop));
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;

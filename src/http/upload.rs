@@ -4,7 +4,10 @@
 //! can be read while they arrive; genotypes that come before their companions are kept in memory up to a limit.
 
 use std::io::{self, Cursor, Read};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest as _, Multipart, Request};
@@ -18,6 +21,21 @@ use crate::genotype::submission::{self, FileKind, SubmittedFile};
 
 /// Chunks of a body that may wait for the reader.
 const CHUNKS: usize = 16;
+
+/// Time between two looks whether a silent client's answer is still wanted.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Waits for what a client sends; `None` as soon as nobody wants the answer any more, even if it never sends again.
+async fn unless_stopped<F: Future>(stop: &AtomicBool, coming: F) -> Option<F::Output> {
+    let mut coming = pin!(coming);
+    loop {
+        match tokio::time::timeout(LOOK, coming.as_mut()).await {
+            Ok(come) => return Some(come),
+            Err(_) if stop.load(Ordering::Relaxed) => return None,
+            Err(_) => {}
+        }
+    }
+}
 
 /// The bytes of a body as they arrive, read by a thread that may block.
 struct Arriving {
@@ -53,15 +71,21 @@ impl Read for Arriving {
 
 /// Takes a request's genotypes; what has not arrived yet goes on arriving while it is read.
 ///
+/// Nothing more is taken from the client once `stop` is set.
+///
 /// # Errors
 /// The media type is none of genotypes, a multipart body is malformed or its files do not belong together.
-pub(crate) async fn receive(request: Request, kept_bytes: usize) -> Result<Vec<SubmittedFile>, Problem> {
+pub(crate) async fn receive(
+    request: Request,
+    kept_bytes: usize,
+    stop: Arc<AtomicBool>,
+) -> Result<Vec<SubmittedFile>, Problem> {
     let essence = essence(request.headers());
     if essence == "multipart/form-data" {
         let multipart = Multipart::from_request(request, &()).await.map_err(|rejection| {
             Problem::new(Kind::MalformedBody, format!("the multipart body cannot be read: {rejection}"))
         })?;
-        return receive_parts(multipart, kept_bytes).await;
+        return receive_parts(multipart, kept_bytes, stop).await;
     }
     let kind = match essence.as_str() {
         "application/json" => FileKind::Json,
@@ -88,7 +112,7 @@ pub(crate) async fn receive(request: Request, kept_bytes: usize) -> Result<Vec<S
         }
     };
     let (sender, arriving) = Arriving::new();
-    tokio::spawn(feed(request.into_body(), sender));
+    tokio::spawn(feed(request.into_body(), sender, stop));
     Ok(vec![SubmittedFile { kind, name: "the body".to_owned(), bytes: Box::new(arriving) }])
 }
 
@@ -98,9 +122,10 @@ fn essence(headers: &HeaderMap) -> String {
 }
 
 /// Hands a body's chunks to the reader until either ends.
-async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>) {
+async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>, stop: Arc<AtomicBool>) {
     let mut stream = body.into_data_stream();
-    while let Some(chunk) = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+    let mut next = async || std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
+    while let Some(chunk) = unless_stopped(&stop, next()).await.flatten() {
         let failed = chunk.is_err();
         if chunks.send(chunk.map_err(io::Error::other)).await.is_err() || failed {
             return;
@@ -109,11 +134,15 @@ async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>) {
 }
 
 /// Reads the parts of a multipart body up to the one that can be read while it arrives, and goes on with that one.
-async fn receive_parts(multipart: Multipart, kept_bytes: usize) -> Result<Vec<SubmittedFile>, Problem> {
+async fn receive_parts(
+    multipart: Multipart,
+    kept_bytes: usize,
+    stop: Arc<AtomicBool>,
+) -> Result<Vec<SubmittedFile>, Problem> {
     let (ready, files) = oneshot::channel();
     // The parts borrow the body: one task owns it to its end.
     tokio::spawn(async move {
-        let mut parts = Parts { kept: Vec::new(), left: kept_bytes, ready: Some(ready) };
+        let mut parts = Parts { kept: Vec::new(), left: kept_bytes, ready: Some(ready), stop };
         if let Err(problem) = parts.read(multipart).await {
             parts.answer(Err(problem));
         }
@@ -127,6 +156,7 @@ struct Parts {
     kept: Vec<(FileKind, String, Vec<u8>)>,
     left: usize,
     ready: Option<Ready>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Parts {
@@ -160,12 +190,15 @@ impl Parts {
                 let mut files = self.files();
                 files.push(SubmittedFile { kind, name, bytes: Box::new(arriving) });
                 self.answer(Ok(files));
-                while let Some(chunk) = field.chunk().await.transpose() {
+                while let Some(Some(chunk)) = unless_stopped(&self.stop, field.chunk()).await.map(Result::transpose) {
                     let failed = chunk.is_err();
                     let chunk = chunk.map_err(|error| io::Error::other(error.to_string()));
                     if sender.send(chunk).await.is_err() || failed {
                         return Ok(());
                     }
+                }
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(());
                 }
                 drop(field);
                 // Parts after the genotypes would come too late to be read: they are refused while the stream is open.

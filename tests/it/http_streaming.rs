@@ -86,7 +86,7 @@ async fn begun(app: &Arc<App>) -> (Sender, Response) {
     for gene in 0..GENES - 1 {
         sender.send(Ok(record(gene))).await.unwrap();
     }
-    let response = tokio::time::timeout(PATIENCE, answering).await.expect("no answer before the end of the body");
+    let response = tokio::time::timeout(PATIENCE, answering).await.unwrap();
     (sender, response.unwrap())
 }
 
@@ -131,22 +131,27 @@ async fn place_comes_back(app: &App) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, free).await.expect("the place is not given back");
+    tokio::time::timeout(PATIENCE, free).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_gives_its_place_back() {
-    let app = Arc::new(app());
     // One that goes on sending, one that says nothing more, one that hangs up.
-    let (sender, response) = begun(&app).await;
+    let app_of_one = Arc::new(app());
+    let (sender, response) = begun(&app_of_one).await;
     drop(response);
     drop(sender.send(Ok(record(GENES - 1))).await);
-    place_comes_back(&app).await;
-    let (silent, response) = begun(&app).await;
-    drop(response);
-    place_comes_back(&app).await;
+    place_comes_back(&app_of_one).await;
+    let app_of_one = Arc::new(app());
+    let (silent, response) = begun(&app_of_one).await;
+    // All that there is to read has been read: the work waits for a record that does not come.
+    let mut stream = response.into_body().into_data_stream();
+    while tokio::time::timeout(Duration::from_millis(300), next(&mut stream)).await.is_ok() {}
+    drop(stream);
+    place_comes_back(&app_of_one).await;
     drop(silent);
-    let (sender, response) = begun(&app).await;
+    let app_of_one = Arc::new(app());
+    let (sender, response) = begun(&app_of_one).await;
     drop((sender, response));
-    place_comes_back(&app).await;
+    place_comes_back(&app_of_one).await;
 }

@@ -113,7 +113,7 @@ fn of_batches(batches: &[RecordBatch]) -> Matrix {
             (0..schema.fields().len()).filter(|at| schema.field(*at).name().starts_with("S0")).collect();
         let cell = |row: usize, column: usize| {
             let column = batch.column(column);
-            let values = column.as_primitive_opt::<Float64Type>().expect("a column of 64-bit floats");
+            let values = column.as_primitive_opt::<Float64Type>().unwrap();
             if values.is_null(row) { f64::NAN } else { values.value(row) }
         };
         rows.extend((0..batch.num_rows()).map(|row| people.iter().map(|column| cell(row, *column)).collect()));

@@ -23,8 +23,7 @@ fn read_all(source: &mut dyn GenotypeSource, choice: u64) -> Result<(), Genotype
     let people = source.samples().len();
     assert!(people > 0 && people <= limits().samples, "{people} people");
     let (mut row, mut records) = (DosageRow::default(), 0);
-    loop {
-        let Some(site) = source.next_site()? else { break };
+    while let Some(site) = source.next_site()? {
         records += 1;
         assert!(records <= limits().records, "{records} records");
         assert!(!site.ids.contains(['\t', '\n']) && !site.reference.contains(['\t', '\n']));
