@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::extract::Query;
 use super::negotiate::Format;
@@ -113,11 +114,7 @@ pub(crate) async fn post_predictions(
     let (chunks, mut answer) = stream::channel(stop);
     let report: Arc<OnceLock<Report>> = Arc::default();
     let complete = Arc::clone(&report);
-    let work = tokio::task::spawn_blocking(move || {
-        // The permit is given back when the work is done, however it ends.
-        let _permit = permit;
-        job.write(files, form, chunks, &complete)
-    });
+    let work = tokio::task::spawn_blocking(move || job.write(files, form, (chunks, permit), &complete));
     // Either the first bytes come, or the work ends without any.
     if !answer.begin().await {
         return Err(work.await.map_err(|_| panicked())?.err().unwrap_or_else(lost));
@@ -293,16 +290,17 @@ impl Job {
         self,
         files: Vec<SubmittedFile>,
         (form, packing): (Form, Packing),
-        mut chunks: ChunkWriter,
+        (mut chunks, permit): (ChunkWriter, OwnedSemaphorePermit),
         complete: &OnceLock<Report>,
     ) -> Result<(), Problem> {
         let outcome = self.run(files, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
+        // The work is done: whoever has got the last byte finds the place free.
+        drop(permit);
         match outcome {
             Ok(_) => chunks.finish().map_err(|error| problem(AnswerError::Io(error).into())),
             Err(error) => {
                 if chunks.has_begun() {
                     tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
-                    chunks.break_off();
                 }
                 Err(problem(error))
             }

@@ -20,12 +20,14 @@ const CHUNK: usize = 128 << 10;
 /// Chunks that may wait for the client: a slow one makes the writer wait.
 const CHUNKS: usize = 8;
 
-/// The writer's end of an answer.
+/// The writer's end of an answer. Dropped before [`Self::finish`], by an error or by a panic, it breaks the answer off,
+/// so that the client sees that it is not complete.
 #[derive(Debug)]
 pub(crate) struct ChunkWriter {
     buffer: Vec<u8>,
     chunks: mpsc::Sender<io::Result<Bytes>>,
     has_begun: bool,
+    is_complete: bool,
 }
 
 /// The client's end of an answer; dropping it tells the writer to stop.
@@ -39,20 +41,17 @@ pub(crate) struct Chunks {
 /// Returns the two ends of an answer; `stop` is set when nobody reads it any more.
 pub(crate) fn channel(stop: Arc<AtomicBool>) -> (ChunkWriter, Chunks) {
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let writer = ChunkWriter { buffer: Vec::with_capacity(CHUNK), chunks: sender, has_begun: false };
+    let writer =
+        ChunkWriter { buffer: Vec::with_capacity(CHUNK), chunks: sender, has_begun: false, is_complete: false };
     (writer, Chunks { coming: receiver, first: None, stop })
 }
 
 impl ChunkWriter {
     /// Sends what is left: the answer is complete.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.send()
-    }
-
-    /// Breaks the answer off, so that the client sees that it is not complete.
-    pub(crate) fn break_off(self) {
-        // Nobody may be there any more to be told.
-        let _ = self.chunks.blocking_send(Err(io::Error::other("the answer was broken off")));
+        self.send()?;
+        self.is_complete = true;
+        Ok(())
     }
 
     /// Whether bytes have left: from then on what goes wrong can only break the answer off.
@@ -68,6 +67,15 @@ impl ChunkWriter {
         let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
         let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the answer any more");
         self.chunks.blocking_send(Ok(chunk)).map_err(gone)
+    }
+}
+
+impl Drop for ChunkWriter {
+    fn drop(&mut self) {
+        if self.has_begun && !self.is_complete {
+            // Nobody may be there any more to be told.
+            let _ = self.chunks.blocking_send(Err(io::Error::other("the answer was broken off")));
+        }
     }
 }
 
@@ -108,5 +116,49 @@ impl Stream for Chunks {
 impl Drop for Chunks {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads an answer to its end; the error's text where it was broken off.
+    async fn read(mut chunks: Chunks) -> Result<usize, String> {
+        let mut bytes = 0;
+        while let Some(chunk) = std::future::poll_fn(|context| Pin::new(&mut chunks).poll_next(context)).await {
+            bytes += chunk.map_err(|error| error.to_string())?.len();
+        }
+        Ok(bytes)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_or_seen_to_be_broken_off() {
+        for (finishes, expected) in [(true, Ok(HELD_BACK + 5)), (false, Err("the answer was broken off".to_owned()))] {
+            let (mut writer, chunks) = channel(Arc::default());
+            let work = tokio::task::spawn_blocking(move || {
+                writer.write_all(&vec![b'x'; HELD_BACK]).unwrap();
+                writer.write_all(b"12345").unwrap();
+                if finishes { writer.finish().unwrap() } else { panic!("a defect") }
+            });
+            assert_eq!(read(chunks).await, expected);
+            assert_eq!(work.await.is_ok(), finishes);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_before_there_is_much_and_the_writer_learns_that_nobody_reads() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (mut writer, mut chunks) = channel(Arc::clone(&stop));
+        writer.write_all(b"short").unwrap();
+        assert!(!writer.has_begun());
+        drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+        assert!(!chunks.begin().await, "an answer that failed before its first byte has none");
+        drop(chunks);
+        assert!(stop.load(Ordering::Relaxed));
+        let (mut writer, chunks) = channel(Arc::default());
+        drop(chunks);
+        let write = tokio::task::spawn_blocking(move || writer.write_all(&vec![b'x'; HELD_BACK]));
+        assert_eq!(write.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -19,6 +19,7 @@ mod lab;
 mod layering;
 mod pages;
 mod predict_command;
+mod real_genotypes;
 mod served_predictions;
 mod service;
 mod socket;
