@@ -126,14 +126,18 @@ pub struct GenotypeLimits {
     /// Predictions that may wait for their turn; more are refused with 503
     #[arg(long, env = "TISSUECAST_WAITING_PREDICTIONS", default_value_t = 64, value_name = "N")]
     pub waiting_predictions: usize,
+    /// Seconds that a client which sends genotypes may be silent
+    #[arg(long, env = "TISSUECAST_IDLE_SECONDS", default_value_t = 15, value_name = "SECONDS")]
+    pub idle_seconds: u64,
     /// Seconds that a prediction may take until its answer begins
     #[arg(long, env = "TISSUECAST_PREDICTION_TIMEOUT_SECONDS", default_value_t = 600, value_name = "SECONDS")]
     pub prediction_timeout_seconds: u64,
 }
 
 impl GenotypeLimits {
-    fn checks(&self) -> [(&'static str, u64, u64, u64); 10] {
+    fn checks(&self) -> [(&'static str, u64, u64, u64); 11] {
         [
+            ("--idle-seconds", self.idle_seconds, 1, 3_600),
             ("--max-genotype-mib", self.max_genotype_mib as u64, 1, 1 << 24),
             ("--max-decompressed-mib", self.max_decompressed_mib, 1, 1 << 30),
             ("--max-record-mib", self.max_record_mib as u64, 1, 1 << 14),
@@ -192,11 +196,18 @@ impl DatabaseArgs {
     /// There is no such SQLite file, the address is malformed or the database cannot be reached.
     pub async fn open_existing(&self) -> anyhow::Result<Store> {
         if let Some(file) = self.database_url.strip_prefix("sqlite://")
-            && !std::path::Path::new(file).exists()
+            && self.is_missing_file()
         {
             anyhow::bail!("there is no store at {file}: 'tissuecast ingest' makes one, --database-url names another");
         }
         self.open().await
+    }
+
+    /// Returns whether the store is a SQLite file that is not there.
+    #[must_use]
+    pub fn is_missing_file(&self) -> bool {
+        let file = self.database_url.strip_prefix("sqlite://");
+        file.is_some_and(|file| !std::path::Path::new(file).exists())
     }
 
     /// Opens the store, whatever its schema; a SQLite file is made where it is missing.
@@ -271,6 +282,7 @@ impl ServeConfig {
             answer_values: genotypes.max_answer_values,
             predictions: if genotypes.predictions == 0 { cores } else { genotypes.predictions },
             waiting_predictions: genotypes.waiting_predictions,
+            idle: Duration::from_secs(genotypes.idle_seconds),
             prediction_timeout: Duration::from_secs(genotypes.prediction_timeout_seconds),
         }
     }

@@ -293,15 +293,21 @@ pub enum Fault {
 }
 
 /// Why an input cannot be read: which file, where in it, what is wrong.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub struct GenotypeError {
     /// The file's name, where there are several.
     pub file: Option<Box<str>>,
     /// The line or record.
     pub place: Place,
     /// What is wrong.
-    #[source]
     pub fault: Fault,
+}
+
+impl std::error::Error for GenotypeError {
+    /// The fault is part of the message; what stands behind it is not.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.fault.source()
+    }
 }
 
 impl std::fmt::Display for GenotypeError {

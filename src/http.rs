@@ -34,7 +34,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -116,6 +116,8 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
     // The last layer added is the outermost one.
     let genotypes = genotypes
         .layer(DefaultBodyLimit::disable())
+        // A client that stops sending gives its place back.
+        .layer(RequestBodyTimeoutLayer::new(limits.idle))
         .layer(RequestBodyLimitLayer::new(limits.genotype_body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.prediction_timeout));
     api.merge(crate::web::pages::routes())

@@ -323,7 +323,7 @@ fn summary(report: &Report) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "{}: {} of {} genes predicted; {:.1} % of the variants in reach found; {}",
+            "{}: {} of {} genes predicted; {:.1} % of its variants on the input's chromosomes found; {}",
             model.model,
             model.genes_predicted,
             model.genes,

@@ -6,8 +6,11 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::config::ServeConfig;
+use crate::model::ModelError;
+use crate::model::registry;
 use crate::serve;
 use crate::serve::data::{Background, DataSource};
+use crate::store::Store;
 
 /// Answers over HTTP from the store and the models
 #[derive(Debug, Args)]
@@ -26,16 +29,33 @@ impl Serve {
     }
 }
 
+/// Opens the store. Predictions from genotypes need none: where a genotype model is there and no SQLite file, an empty
+/// store is made.
+async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
+    let predicts = || {
+        let folders = registry::newest(&config.store.models_dir)?;
+        Ok::<_, ModelError>(folders.iter().any(|folder| matches!(registry::genotype_card(&folder.path), Ok(Some(_)))))
+    };
+    let database = &config.store.database;
+    if !database.is_missing_file() || !predicts()? {
+        return database.open_existing().await;
+    }
+    let store = database.open().await?;
+    store.migrate().await?;
+    tracing::info!("there was no store: an empty one was made, since genotype models need no dataset");
+    Ok(store)
+}
+
 /// Runs the service and calls `ready` with the address once it listens.
 ///
 /// # Errors
 /// As [`Serve::run`].
 pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
     config.validate()?;
-    let store = config.store.database.open_existing().await?;
+    let store = open_store(&config).await?;
     let (source, saving) = DataSource::open(store, config.store.models_dir.clone()).await?;
     let (loaded, versions) = source.load().await?;
-    if loaded.references.is_empty() {
+    if loaded.references.is_empty() && loaded.expression_models.is_empty() {
         tracing::warn!("the store has no dataset yet: 'tissuecast ingest' brings one in");
     }
     let (sender, events) = mpsc::channel(4);

@@ -103,12 +103,21 @@ pub(crate) async fn post_predictions(
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
-    query.only(&PARAMETERS)?;
-    let format = Format::choose(&headers, query.one("format")?, &FORMATS)?;
-    let form = form(format, query.flag("bgzip")?)?;
-    let job = Job::prepare(&state, &query)?;
+    let prepared = async {
+        query.only(&PARAMETERS)?;
+        let format = Format::choose(&headers, query.one("format")?, &FORMATS)?;
+        let form = form(format, query.flag("bgzip")?)?;
+        let job = Job::prepare(&state, &query)?;
+        Ok((format, form, job, state.predictions.enter().await?))
+    };
+    let (format, form, job, permit) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(problem) => {
+            upload::refuse(request);
+            return Err(problem);
+        }
+    };
     let digests = job.digests();
-    let permit = state.predictions.enter().await?;
     let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = Arc::clone(&job.request.stop);
     let (chunks, mut answer) = stream::channel(stop);
@@ -173,10 +182,19 @@ pub(crate) async fn check_predictions(
     query: Query,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
-    query.only(&PARAMETERS[..9])?;
-    let job = Job::prepare(&state, &query)?;
+    let prepared = async {
+        query.only(&PARAMETERS[..9])?;
+        let job = Job::prepare(&state, &query)?;
+        Ok((job, state.predictions.enter().await?))
+    };
+    let (job, permit) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(problem) => {
+            upload::refuse(request);
+            return Err(problem);
+        }
+    };
     let digests = job.digests();
-    let permit = state.predictions.enter().await?;
     let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = StopOnDrop(Arc::clone(&job.request.stop));
     let work = tokio::task::spawn_blocking(move || {
@@ -299,7 +317,7 @@ impl Job {
         match outcome {
             Ok(_) => chunks.finish().map_err(|error| problem(AnswerError::Io(error).into())),
             Err(error) => {
-                if chunks.has_begun() {
+                if chunks.has_begun() && !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
                     tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
                 }
                 Err(problem(error))

@@ -50,6 +50,8 @@ pub struct HttpLimits {
     pub predictions: usize,
     /// Predictions that may wait for their turn.
     pub waiting_predictions: usize,
+    /// How long a client that sends genotypes may be silent.
+    pub idle: std::time::Duration,
     /// How long a prediction may take until its answer begins.
     pub prediction_timeout: std::time::Duration,
 }
@@ -69,6 +71,7 @@ impl Default for HttpLimits {
             answer_values: 50_000_000,
             predictions: std::thread::available_parallelism().map_or(2, usize::from),
             waiting_predictions: 64,
+            idle: std::time::Duration::from_secs(15),
             prediction_timeout: std::time::Duration::from_mins(10),
         }
     }

@@ -75,12 +75,16 @@ pub(crate) async fn service_info(state: State<Arc<AppState>>) -> Response {
             id: "org.tissuecast",
             name: "Tissuecast",
             kind: ServiceType { group: "org.tissuecast", artifact: "tissuecast", version: "1.0.0" },
-            description: "Tissue expression profiles of genes: measured where they are measured, imputed where they are missing",
+            description: "Expression predicted from genotypes; tissue expression profiles of genes, measured or imputed",
             organization: Organization { name: state.operator.name.clone(), url: state.operator.url.clone() },
             documentation_url: "/docs",
             version: env!("CARGO_PKG_VERSION"),
             datasets: snapshot.datasets.iter().map(|(name, loaded)| (name.clone(), version(loaded))).collect(),
-            models: snapshot.models.iter().map(|(name, model)| (name.clone(), model.digest.clone())).collect(),
+            models: {
+                let profile = snapshot.models.iter().map(|(name, model)| (name.clone(), model.digest.clone()));
+                let genotype = snapshot.expression_models.iter();
+                profile.chain(genotype.map(|(name, model)| (name.clone(), model.digest.clone()))).collect()
+            },
         },
     )
 }
@@ -135,8 +139,10 @@ pub(crate) async fn readyz(state: State<Arc<AppState>>) -> Response {
     check("shutdown".to_owned(), !state.is_draining(), "not asked to stop", "the service is stopping");
     let store = "the database did not answer when it was last asked; answers go on from memory";
     check("store".to_owned(), state.store_answers(), "the database answers", store);
-    let loaded = format!("{} loaded", snapshot.datasets.len());
-    check("datasets".to_owned(), !snapshot.datasets.is_empty(), &loaded, "no dataset is loaded: ingest one");
+    let models = snapshot.expression_models.len();
+    let loaded = format!("{} loaded; {models} genotype models, which need none", snapshot.datasets.len());
+    let nothing = "neither a dataset nor a genotype model is loaded: ingest one, or import a model";
+    check("datasets".to_owned(), !snapshot.datasets.is_empty() || models > 0, &loaded, nothing);
     for (dataset, model, engine) in snapshot.engines() {
         let name = format!("engine {model} on {dataset}");
         check(name, engine.is_ready(), "at work", "its worker has stopped or its last calls all failed");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Buf as _, Bytes};
@@ -128,9 +128,37 @@ async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>, stop: Arc<Ato
     while let Some(chunk) = unless_stopped(&stop, next()).await.flatten() {
         let failed = chunk.is_err();
         if chunks.send(chunk.map_err(io::Error::other)).await.is_err() || failed {
+            if !failed {
+                drain(stream).await;
+            }
             return;
         }
     }
+}
+
+/// Bytes and time that are spent on a body that nobody reads any more.
+const DRAINED_BYTES: usize = 256 << 20;
+const DRAINED_TIME: Duration = Duration::from_secs(5);
+
+/// Takes the rest of a body and throws it away, up to a limit: many clients read the answer only when they have sent
+/// everything, and would otherwise see a broken connection in the place of the problem.
+async fn drain(mut stream: BodyDataStream) {
+    let all = async {
+        let mut left = DRAINED_BYTES;
+        while let Some(Ok(chunk)) = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Whether it came to the end or not: nothing of it is wanted.
+    let _ = tokio::time::timeout(DRAINED_TIME, all).await;
+}
+
+/// Takes a refused request's body off the connection beside the answer, so that the client gets to read it.
+pub(crate) fn refuse(request: Request) {
+    tokio::spawn(drain(request.into_body().into_data_stream()));
 }
 
 /// Reads the parts of a multipart body up to the one that can be read while it arrives, and goes on with that one.

@@ -10,6 +10,10 @@ use crate::genotype::Site;
 use crate::genotype::variants::{ModelVariant, VariantTable};
 use crate::model::expression::{ModelGene, ServedGenotypeModel};
 
+/// How far a record may lie from the place of the variant whose identifier it has, on an assembly that is known, to be
+/// taken for it: indels are placed differently; further away it is another variant or another assembly.
+pub const NEAR: u32 = 1_000;
+
 /// A gene of one of the models that was asked for.
 #[derive(Debug, Clone)]
 pub struct PanelGene {
@@ -240,9 +244,11 @@ impl Panel {
         self.numbers.get(chromosome).copied()
     }
 
-    /// Collects the rows that may be the site's: those at its place and those with one of its identifiers. `number` is
-    /// the number of the site's chromosome.
-    pub fn lookup(&self, site: &Site<'_>, number: Option<u32>, found: &mut Vec<u32>) {
+    /// Collects the rows that may be the site's: those at its place and those with one of its identifiers, on a known
+    /// assembly only near their place. `number` is the number of the site's chromosome. Returns how many rows have one
+    /// of its identifiers and another place.
+    pub fn lookup(&self, site: &Site<'_>, number: Option<u32>, found: &mut Vec<u32>) -> u64 {
+        let mut displaced = 0;
         found.clear();
         if let (Some(number), Some(position)) = (number, site.position) {
             found.extend_from_slice(self.by_place.get(&key(number, position.get())));
@@ -251,7 +257,7 @@ impl Panel {
             }
         }
         if self.by_rs.is_empty() && self.by_name.is_empty() && site.position.is_some() {
-            return;
+            return 0;
         }
         for id in site.ids.split(';') {
             let named = match id.as_bytes() {
@@ -265,9 +271,27 @@ impl Panel {
             let by_place = found.len();
             // Most often both ways lead to the same rows.
             if found != named {
-                found.extend(named.iter().filter(|row| !found[..by_place].contains(row)).copied().collect::<Vec<_>>());
+                for row in named {
+                    if found[..by_place].contains(row) {
+                        continue;
+                    }
+                    if self.is_elsewhere(*row, site, number) {
+                        displaced += 1;
+                    } else {
+                        found.push(*row);
+                    }
+                }
             }
         }
+        displaced
+    }
+
+    /// Whether a row has a place on the known assembly and the site lies far from it.
+    fn is_elsewhere(&self, row: u32, site: &Site<'_>, number: Option<u32>) -> bool {
+        let (Some((chromosome, place)), Some(position)) = (self.rows[row as usize].place, site.position) else {
+            return false;
+        };
+        self.places_are_certain && (number != Some(chromosome) || place.abs_diff(position.get()) > NEAR)
     }
 
     /// Drops rows that have another rs number than the record: on an assembly that nobody has named, two variants at

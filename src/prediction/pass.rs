@@ -57,6 +57,7 @@ pub fn predict(
 ) -> Result<Report, PredictionError> {
     let assembly = request.policies.assembly.as_ref().or(source.assembly()).cloned();
     let panel = panel(assembly.as_ref());
+    check_assembly(&panel.models, assembly.as_ref())?;
     check_policies(&panel.models, &request.policies)?;
     let (samples, chosen) = choose(source.samples(), request.samples.as_deref())?;
     let people = samples.len();
@@ -100,6 +101,23 @@ fn check_policies(models: &[Arc<ServedGenotypeModel>], policies: &Policies) -> R
     }
 }
 
+/// Refuses an assembly that neither a model nor this program has heard of: it is a misspelling far more often than a
+/// genome that no model is of.
+fn check_assembly(models: &[Arc<ServedGenotypeModel>], assembly: Option<&Assembly>) -> Result<(), PredictionError> {
+    let Some(assembly) = assembly.filter(|assembly| !assembly.is_known()) else { return Ok(()) };
+    let of_models = models.iter().flat_map(|model| {
+        let table = model.model.variants();
+        [table.assembly.as_ref(), table.lifted.as_ref().map(|lifted| &lifted.assembly)]
+    });
+    let mut names: Vec<&str> = of_models.flatten().map(Assembly::as_str).chain(["GRCh37", "GRCh38"]).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.contains(&assembly.as_str()) {
+        return Ok(());
+    }
+    Err(PredictionError::Policy(format!("there is no assembly '{assembly}' here; there are: {}", names.join(", "))))
+}
+
 /// The people that are wanted, and their places in the input where not all are.
 fn choose(samples: &Samples, wanted: Option<&[String]>) -> Result<(Samples, Option<Vec<u32>>), PredictionError> {
     let Some(wanted) = wanted else { return Ok((samples.clone(), None)) };
@@ -119,6 +137,8 @@ fn choose(samples: &Samples, wanted: Option<&[String]>) -> Result<(Samples, Opti
 struct Totals {
     records: u64,
     unused: u64,
+    /// Identifiers of variants met elsewhere than at the variant's place.
+    displaced: u64,
     missing: u64,
     imputed: u64,
     haploid: u64,
@@ -181,7 +201,11 @@ impl Pass<'_> {
                 Some(Err(error)) => return Err(error.at(source.place()).into()),
                 None => (None, Vec::new()),
             };
-            self.panel.lookup(&site, number, &mut candidates);
+            // Before the record is looked at: what it adds must not go to a gene that has been answered.
+            for gene in due {
+                self.close(gene)?;
+            }
+            self.totals.displaced += self.panel.lookup(&site, number, &mut candidates);
             wanted.clear();
             undecided.clear();
             if !candidates.is_empty() {
@@ -197,9 +221,6 @@ impl Pass<'_> {
             let chromosome = site.chromosome.cloned();
             if self.request.report_variants {
                 self.ledger.locate(&candidates, source.place());
-            }
-            for gene in due {
-                self.close(gene)?;
             }
             if wanted.is_empty() && undecided.is_empty() {
                 self.totals.unused += 1;
@@ -405,7 +426,14 @@ impl Pass<'_> {
     }
 
     fn finish(mut self, source: &dyn GenotypeSource) -> Result<Report, PredictionError> {
-        for gene in self.schedule.finish_all() {
+        let genes_left_on_the_way = source.is_in_order() && self.panel.genes_end_at_their_last_place;
+        // The chromosome that the input ended on first: a chromosome's genes stay together.
+        let mut left = match &self.current {
+            Some((_, Some(number), _)) if genes_left_on_the_way => self.schedule.finish(*number),
+            _ => Vec::new(),
+        };
+        left.extend(self.schedule.finish_all());
+        for gene in left {
             self.close(gene)?;
         }
         let report = self.report(source);

@@ -3,7 +3,7 @@
 //! Genes leave chromosome by chromosome in the order in which the submission has them, by start within a chromosome;
 //! those on chromosomes that it does not have follow in natural order, those without a place come last.
 
-use super::panel::Panel;
+use super::panel::{NEAR, Panel};
 
 /// The genes of a panel in the order in which they are answered.
 #[derive(Debug)]
@@ -41,7 +41,8 @@ impl Schedule {
     pub(crate) fn passed(&mut self, panel: &Panel, chromosome: u32, position: u32) -> Option<u32> {
         let next = &mut self.next[chromosome as usize];
         let gene = *self.by_chromosome[chromosome as usize].get(*next)?;
-        let is_behind = panel.genes[gene as usize].last < position;
+        // A record that has a variant's identifier may lie a little behind the variant's place.
+        let is_behind = panel.genes[gene as usize].last.saturating_add(NEAR) < position;
         is_behind.then(|| {
             *next += 1;
             gene

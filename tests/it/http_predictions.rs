@@ -372,6 +372,19 @@ async fn predictions_wait_for_their_turn_and_the_rest_is_refused() {
     assert_eq!(status, StatusCode::OK, "the place of a client that has gone is never given back");
 }
 
+#[tokio::test]
+async fn a_client_that_falls_silent_loses_its_place() {
+    let idle = Duration::from_millis(60);
+    let limits = HttpLimits { predictions: 1, waiting_predictions: 0, idle, ..HttpLimits::default() };
+    let app = Setup { limits, ..Setup::predicting() }.build();
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
+    sender.send(Ok(VCF.as_bytes().to_vec())).await.unwrap();
+    let silent = post(&app, "?model=blood", "text/vcf", Body::from_stream(Receiver(receiver))).await;
+    assert_eq!(silent.problem(), "/problems/malformed-genotypes");
+    assert_eq!(predict(&app, "?model=blood", &submission()).await.status, StatusCode::OK);
+    drop(sender);
+}
+
 /// A channel as the stream of a body.
 struct Receiver(tokio::sync::mpsc::Receiver<Result<Vec<u8>, std::io::Error>>);
 

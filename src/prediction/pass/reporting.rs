@@ -6,7 +6,7 @@ use super::{Pass, rows_of_models};
 use crate::genotype::GenotypeSource;
 use crate::genotype::policy::Missing;
 use crate::genotype::report::{AssemblyFound, KindCounts, MatchKind, ModelReport, Report};
-use crate::prediction::panel::Positions;
+use crate::prediction::panel::{NEAR, Positions};
 
 impl Pass<'_> {
     pub(super) fn report(&self, source: &dyn GenotypeSource) -> Report {
@@ -119,16 +119,23 @@ impl Pass<'_> {
             let how = match policies.missing {
                 Missing::Mean => "the mean by the model's allele frequency",
                 Missing::Cohort => "the submitted people's mean",
-                Missing::Ref => "two reference alleles",
+                Missing::Ref => "two copies of the reference allele",
                 Missing::Drop | Missing::Error => "nothing",
             };
-            notes.push(format!("{how} stands for {} missing genotypes, counted once a gene", self.totals.imputed));
+            notes.push(format!("{} missing genotypes, counted once a gene, were taken as {how}", self.totals.imputed));
+        }
+        let displaced = self.totals.displaced;
+        if displaced > 0 {
+            notes.push(format!(
+                "{displaced} variants' identifiers were met more than {NEAR} bases from the variant's place on this \
+                 assembly: those records were not used; is the assembly right?"
+            ));
         }
         let late = self.ledger.late_records;
         if late > 0 {
             notes.push(format!(
-                "{late} records have a variant's identifier but lie far from its place, behind its gene: they were not \
-                 used; is the assembly right?"
+                "{late} records without a place have the identifier of a variant whose gene was behind them already: \
+                 they were not used"
             ));
         }
         if self.totals.haploid > 0 {
