@@ -42,3 +42,20 @@ if [ -d "$data/models/bench" ]; then
     measure "49 models × 2,000 genes × 500 people, VCF" "$binary" predict --models-dir "$data/many" --model all \
         --preset predixcan --vcf "$data/geno.vcf.gz" --out "$folder/out.parquet"
 fi
+
+# One person over HTTP, the model resident: the mean of 20 requests, one after the other.
+data=$folder/n1
+if [ -d "$data/models/bench" ]; then
+    "$binary" serve --listen 127.0.0.1:18099 --models-dir "$data/models" --database-url "sqlite://$folder/store.sqlite" 2>/dev/null &
+    server=$!
+    trap 'kill $server 2>/dev/null || true' EXIT
+    for _ in $(seq 100); do curl -sf http://127.0.0.1:18099/readyz >/dev/null && break || sleep 0.1; done
+    ticks() { awk '{ print $14 + $15 }' "/proc/$server/stat"; }
+    before=$(ticks)
+    for _ in $(seq 20); do
+        curl -sf -o "$folder/out.json" -w '%{time_total}\n' --data-binary "@$data/geno.vcf.gz" -H 'Content-Type: text/vcf' \
+            'http://127.0.0.1:18099/v1/predictions?model=bench&preset=predixcan'
+    done >"$folder/times"
+    awk -v ticks=$(($(ticks) - before)) -v hertz="$(getconf CLK_TCK)" '{ wall += $1 }
+        END { printf "%-44s cpu %7.3f s  wall %7.3f s\n", "2,000 genes × 1 person over HTTP, VCF", ticks / hertz / NR, wall / NR }' "$folder/times"
+fi

@@ -1,4 +1,4 @@
-//! Real people and real models: the GEUVADIS cohort with the imported FUSION blood and PredictDB liver models, from
+//! Real people and real models: the GEUVADIS cohort with the imported FUSION blood and `PredictDB` liver models, from
 //! PLINK and from a VCF made of it, from the command line and over HTTP, with identical numbers.
 
 use std::collections::BTreeMap;
