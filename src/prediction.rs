@@ -9,6 +9,7 @@ mod ledger;
 pub mod panel;
 mod pass;
 mod schedule;
+pub mod selection;
 
 use std::sync::Arc;
 

@@ -16,7 +16,8 @@ use crate::genotype::{GenotypeSource, ReadLimits};
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::registry;
 use crate::prediction::answer::{Form, Output, Packing, Tee, VariantLog};
-use crate::prediction::panel::{Panel, Selection};
+use crate::prediction::panel::Panel;
+use crate::prediction::selection::Selection;
 use crate::prediction::{PredictionError, Request, predict};
 
 /// Predicts expression from genotypes.

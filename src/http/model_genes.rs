@@ -18,7 +18,7 @@ use super::rendered::Rendered;
 use super::state::{AppState, Snapshot, unknown_model};
 use super::table::{Column, Table};
 use crate::model::expression::{GeneAccuracy, ModelGene, ServedGenotypeModel};
-use crate::prediction::panel::Selection;
+use crate::prediction::selection::Selection;
 
 const ITEMS_PER_PAGE: usize = 250;
 const MOST_ITEMS: usize = 10_000;

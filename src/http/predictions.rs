@@ -26,7 +26,7 @@ use crate::genotype::report::Report;
 use crate::genotype::submission::{self, SubmittedFile};
 use crate::model::expression::ServedGenotypeModel;
 use crate::prediction::answer::{Form, Packing};
-use crate::prediction::panel::{PanelCache, Selection};
+use crate::prediction::selection::{PanelCache, Selection};
 use crate::prediction::{Answer, AnswerError, GeneAnswer, Heading, PredictionError, Request, predict};
 
 /// The header of a short report, for the forms that have no place for it.

@@ -17,7 +17,7 @@ use crate::genotype::ReadLimits;
 use crate::inference::Engine;
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::{ImputedProfile, ServedModel};
-use crate::prediction::panel::PanelCache;
+use crate::prediction::selection::PanelCache;
 use crate::reference::Reference;
 
 /// Imputed profiles that are kept in memory for each dataset and model: more than a genome has genes.

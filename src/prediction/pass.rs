@@ -16,8 +16,9 @@ use crate::model::expression::ServedGenotypeModel;
 
 use super::diagnosis::Sample as SampledRecords;
 use super::ledger::{Candidate, Ledger};
-use super::panel::{Panel, Selection};
+use super::panel::Panel;
 use super::schedule::Schedule;
+use super::selection::Selection;
 use super::{Answer, AnswerError, GeneAnswer, Heading, PredictionError};
 
 /// People whose genotypes have to be known before their frequency decides about a strand.

@@ -8,7 +8,8 @@ use tissuecast::genotype::policy::{Absent, Ambiguous, Missing, Preset};
 use tissuecast::genotype::report::Report;
 use tissuecast::genotype::submission::FileKind;
 use tissuecast::prediction::answer::{Form, Packing};
-use tissuecast::prediction::panel::{Panel, Selection};
+use tissuecast::prediction::panel::Panel;
+use tissuecast::prediction::selection::Selection;
 use tissuecast::prediction::{Answer, AnswerError, GeneAnswer, Heading, Request, predict};
 
 use super::readers::open;
