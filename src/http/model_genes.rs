@@ -15,7 +15,7 @@ use super::genes::PagingInfo;
 use super::negotiate::{Format, TABULAR};
 use super::problem::{Kind, Problem, ProblemDetails};
 use super::rendered::Rendered;
-use super::state::{AppState, Snapshot, unknown_model};
+use super::state::{AppState, Snapshot, split_version, unknown_model};
 use super::table::{Column, Table};
 use crate::model::expression::{GeneAccuracy, ModelGene, ServedGenotypeModel};
 use crate::prediction::selection::Selection;
@@ -113,10 +113,8 @@ pub struct GeneVariantsAnswer {
 }
 
 fn model<'a>(snapshot: &'a Snapshot, named: &str) -> Result<&'a Arc<ServedGenotypeModel>, Problem> {
-    let (name, version) = named.split_once('@').map_or((named, None), |(name, version)| (name, Some(version)));
-    let found = snapshot.expression_models.get(name);
-    let found = found.filter(|model| version.is_none_or(|version| version == model.card.version));
-    found.ok_or_else(|| {
+    snapshot.expression_model(named).ok_or_else(|| {
+        let (name, _) = split_version(named);
         if snapshot.models.contains_key(name) {
             let detail = format!("model '{name}' imputes tissue profiles: it has no genes of its own");
             return Problem::new(Kind::UnknownModel, detail);

@@ -15,7 +15,7 @@ use super::genes::PagingInfo;
 use super::negotiate::{Format, TABULAR};
 use super::problem::{Problem, ProblemDetails};
 use super::rendered::Rendered;
-use super::state::{AppState, LoadedDataset, Snapshot, unknown_model};
+use super::state::{AppState, LoadedDataset, Snapshot, split_version, unknown_model};
 use super::table::{Column, Table};
 use crate::model::Scale;
 use crate::model::expression::card::{ImportRecord, Liftover};
@@ -226,12 +226,11 @@ pub(crate) async fn get_model(
     query.only(&["format"])?;
     let format = Format::choose(&headers, query.one("format")?, &[Format::Json])?;
     let snapshot = state.snapshot();
-    let (name, version) = path.0.split_once('@').map_or((path.0.as_str(), None), |(name, v)| (name, Some(v)));
-    let is_version = |of: &str| version.is_none_or(|version| version == of);
-    if let Some(model) = snapshot.expression_models.get(name).filter(|model| is_version(&model.card.version)) {
+    if let Some(model) = snapshot.expression_model(&path.0) {
         return Ok(json(&GenotypeModelAnswer::of(model), format, Some(&model.digest)).respond(&headers));
     }
-    let model = snapshot.models.get(name).filter(|model| is_version(&model.card.version));
+    let (name, version) = split_version(&path.0);
+    let model = snapshot.models.get(name).filter(|model| version.is_none_or(|version| version == model.card.version));
     let loaded = snapshot.models.keys().chain(snapshot.expression_models.keys());
     let model = model.ok_or_else(|| unknown_model(&path.0, loaded))?;
     Ok(json(&ModelAnswer::of(&snapshot, model), format, Some(&model.digest)).respond(&headers))
@@ -409,8 +408,7 @@ fn table(tissues: &[TissueListed]) -> Table {
 
 /// An answer about what is loaded; its entity tag is a digest of itself, since it depends on several versions.
 fn json<T: Serialize>(value: &T, format: Format, digest: Option<&str>) -> Rendered {
-    use sha2::{Digest as _, Sha256};
     let bytes = to_json(value);
-    let content = Sha256::digest(&bytes).iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let content: String = crate::model::registry::sha256(&bytes).chars().take(16).collect();
     Rendered::new(bytes, format, &content, digest)
 }

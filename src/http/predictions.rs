@@ -360,9 +360,8 @@ fn models(snapshot: &Snapshot, query: &Query) -> Result<Vec<Arc<ServedGenotypeMo
     }
     let mut chosen: Vec<Arc<ServedGenotypeModel>> = Vec::with_capacity(names.len());
     for named in &names {
-        let (name, version) = named.split_once('@').map_or((named.as_str(), None), |(name, v)| (name, Some(v)));
-        let found = loaded.get(name).filter(|model| version.is_none_or(|version| version == model.card.version));
-        let Some(found) = found else {
+        let Some(found) = snapshot.expression_model(named) else {
+            let (name, _) = super::state::split_version(named);
             if snapshot.models.contains_key(name) {
                 let detail = format!("model '{name}' imputes tissue profiles and reads no genotypes");
                 return Err(Problem::parameter("model", detail).with_candidates(all()));

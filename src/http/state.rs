@@ -231,7 +231,7 @@ impl LoadedDataset {
         let Some(named) = named else {
             return Ok(self.default_model.as_ref().and_then(|name| self.completions.get(name)));
         };
-        let (name, version) = named.split_once('@').map_or((named, None), |(name, version)| (name, Some(version)));
+        let (name, version) = split_version(named);
         let dataset = &self.reference.dataset().name;
         match self.completions.get(name) {
             Some(found) if version.is_none_or(|version| version == found.model.card.version) => Ok(Some(found)),
@@ -243,6 +243,11 @@ impl LoadedDataset {
             _ => Err(unknown_model(named, self.completions.keys().chain(self.unfit.keys()))),
         }
     }
+}
+
+/// Splits `name@version`.
+pub(crate) fn split_version(named: &str) -> (&str, Option<&str>) {
+    named.split_once('@').map_or((named, None), |(name, version)| (name, Some(version)))
 }
 
 /// The problem of a model that is not loaded.
@@ -295,6 +300,12 @@ impl Snapshot {
             default_dataset: preferred.or(only),
             rendered: RenderCache::new(cache_bytes),
         }
+    }
+
+    /// Returns the genotype model of a `name` or `name@version`.
+    pub(crate) fn expression_model(&self, named: &str) -> Option<&Arc<ServedGenotypeModel>> {
+        let (name, version) = split_version(named);
+        self.expression_models.get(name).filter(|model| version.is_none_or(|version| version == model.card.version))
     }
 
     /// Adds genotype models.

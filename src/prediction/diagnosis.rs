@@ -81,7 +81,7 @@ impl Sample {
         let readings = [Positions::Own, Positions::Lifted].map(|reading| (reading, places(panel, model, reading)));
         let mut tried = Vec::new();
         for (reading, places) in &readings {
-            let assembly = assembly(table, *reading);
+            let assembly = reading.assembly_of(table);
             let on = assembly.map_or_else(|| "the model's assembly".to_owned(), ToString::to_string);
             if places.is_empty() {
                 continue;
@@ -217,14 +217,6 @@ impl Kept {
             alternatives: &self.alternatives,
         };
         fit(&site, &table.rows[row].other, &table.rows[row].effect).is_some()
-    }
-}
-
-fn assembly(table: &VariantTable, reading: Positions) -> Option<&Assembly> {
-    match reading {
-        Positions::Own => table.assembly.as_ref(),
-        Positions::Lifted => table.lifted.as_ref().map(|lifted| &lifted.assembly),
-        Positions::None => None,
     }
 }
 

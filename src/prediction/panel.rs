@@ -59,6 +59,18 @@ pub enum Positions {
     None,
 }
 
+impl Positions {
+    /// Returns the assembly that a model's positions are on when they are read like this.
+    #[must_use]
+    pub fn assembly_of(self, table: &VariantTable) -> Option<&Assembly> {
+        match self {
+            Self::Own => table.assembly.as_ref(),
+            Self::Lifted => table.lifted.as_ref().map(|lifted| &lifted.assembly),
+            Self::None => None,
+        }
+    }
+}
+
 /// The rows of all genes that were asked for, ready to be looked up.
 #[derive(Debug)]
 pub struct Panel {
@@ -70,6 +82,8 @@ pub struct Panel {
     pub genes: Vec<PanelGene>,
     /// The rows, gene by gene.
     pub rows: Vec<PanelRow>,
+    /// How many rows each model has.
+    pub rows_of_models: Vec<u64>,
     /// Chromosomes by number, in natural order.
     pub chromosomes: Vec<Chromosome>,
     numbers: FxHashMap<Chromosome, u32>,
@@ -133,12 +147,7 @@ impl Panel {
     /// Returns the assembly that a model's places are matched on; `None` where they are not, or it does not say.
     #[must_use]
     pub fn matched_on(&self, model: usize) -> Option<&Assembly> {
-        let table = self.models[model].model.variants();
-        match self.positions[model] {
-            Positions::Own => table.assembly.as_ref(),
-            Positions::Lifted => table.lifted.as_ref().map(|lifted| &lifted.assembly),
-            Positions::None => None,
-        }
+        self.positions[model].assembly_of(self.models[model].model.variants())
     }
 
     /// Returns the number of a chromosome, where a row lies on it.
@@ -397,7 +406,10 @@ impl Builder {
                 None => {}
             }
         }
+        let mut rows_of_models = vec![0; self.models.len()];
+        self.genes.iter().for_each(|gene| rows_of_models[gene.model] += gene.rows.len() as u64);
         Panel {
+            rows_of_models,
             by_place: Index::new(by_place),
             by_rs: Index::new(by_rs),
             by_name: Index::new(by_name),

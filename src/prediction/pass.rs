@@ -209,14 +209,12 @@ impl Pass<'_> {
             self.totals.displaced += self.panel.lookup(&site, number, &mut candidates);
             wanted.clear();
             undecided.clear();
-            if !candidates.is_empty() {
-                for row in &candidates {
-                    let (other, effect) = self.panel.alleles(*row);
-                    match self.ledger.consider(*row, fit(&site, other, effect), &site) {
-                        Candidate::Use(fit) => wanted.push((*row, fit)),
-                        Candidate::Undecided(fit) => undecided.push((*row, fit)),
-                        Candidate::Skip => {}
-                    }
+            for row in &candidates {
+                let (other, effect) = self.panel.alleles(*row);
+                match self.ledger.consider(*row, fit(&site, other, effect), &site) {
+                    Candidate::Use(fit) => wanted.push((*row, fit)),
+                    Candidate::Undecided(fit) => undecided.push((*row, fit)),
+                    Candidate::Skip => {}
                 }
             }
             let chromosome = site.chromosome.cloned();
@@ -343,9 +341,8 @@ impl Pass<'_> {
             row.haploid.iter().for_each(|at| row.values[*at as usize] -= 1.0);
         }
         if !row.haploid.is_empty() && chromosome.is_some_and(|chromosome| chromosome.as_str() == "chrX") {
-            let males = source.samples().iter().enumerate().filter(|(_, sample)| sample.sex == Sex::Male);
-            let males: HashSet<u32> = males.map(|(at, _)| at as u32).collect();
-            for at in row.haploid.iter().filter(|at| males.contains(at)) {
+            let people = source.samples().iter().as_slice();
+            for at in row.haploid.iter().filter(|at| people[**at as usize].sex == Sex::Male) {
                 row.values[*at as usize] *= 2.0;
                 self.totals.haploid_scaled += 1;
             }
@@ -422,8 +419,8 @@ impl Pass<'_> {
     /// Whether enough of every model has matched, whatever is still to come.
     fn is_assured(&self) -> bool {
         let least = self.request.policies.min_overlap;
-        let rows = rows_of_models(self.panel);
-        self.ledger.found.iter().zip(&rows).all(|(found, rows)| *found > 0 && *found as f64 >= least * *rows as f64)
+        let rows = &self.panel.rows_of_models;
+        self.ledger.found.iter().zip(rows).all(|(found, rows)| *found > 0 && *found as f64 >= least * *rows as f64)
     }
 
     fn finish(mut self, source: &dyn GenotypeSource) -> Result<Report, PredictionError> {
@@ -445,13 +442,6 @@ impl Pass<'_> {
         self.answer.finish(&self.heading, &report)?;
         Ok(report)
     }
-}
-
-/// How many rows each model has in the panel.
-fn rows_of_models(panel: &Panel) -> Vec<u64> {
-    let mut rows = vec![0; panel.models.len()];
-    panel.genes.iter().for_each(|gene| rows[gene.model] += gene.rows.len() as u64);
-    rows
 }
 
 /// The strand of a palindromic variant on which the submitted frequency fits the model's, where that is clear.

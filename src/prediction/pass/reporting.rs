@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Pass, rows_of_models};
+use super::Pass;
 use crate::genotype::GenotypeSource;
 use crate::genotype::policy::Missing;
 use crate::genotype::report::{AssemblyFound, KindCounts, MatchKind, ModelReport, Report};
@@ -55,7 +55,7 @@ impl Pass<'_> {
             _ => overlap < self.request.policies.min_overlap,
         };
         let outcomes = self.ledger.outcomes[model];
-        let all_rows = rows_of_models(self.panel)[model];
+        let all_rows = self.panel.rows_of_models[model];
         ModelReport {
             model: served.card.name.clone(),
             matched_on: self.panel.matched_on(model).map(ToString::to_string),
