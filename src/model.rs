@@ -20,6 +20,7 @@ pub mod network;
 pub mod promoter_cnn;
 pub mod registry;
 pub mod ridge;
+pub mod scaled_cnn;
 pub mod served;
 pub mod tissue_transformer;
 

@@ -3,6 +3,7 @@
 //! Plain synchronous Rust; imports `genome`, `reference` and `model`. Everything random comes from a passed seed, so
 //! that the same command gives the same weights.
 
+pub mod annotation_network;
 pub mod baselines;
 pub mod boost;
 pub mod calibration;
@@ -12,3 +13,4 @@ pub mod init;
 mod least_squares;
 pub mod method;
 pub mod profile;
+pub mod scaled_cnn;
