@@ -1,12 +1,14 @@
 //! Fitting models: folds, the fit loop, seeded initial weights, boosted trees, the profile models.
 //!
-//! Plain synchronous Rust; imports `genome`, `reference` and `model`. Everything random comes from a passed seed, so
+//! Plain synchronous Rust; imports `genome`, `genotype`, `reference` and `model`. Everything random comes from a passed seed, so
 //! that the same command gives the same weights.
 
+pub mod annotation;
 pub mod annotation_network;
 pub mod baselines;
 pub mod boost;
 pub mod calibration;
+pub mod cohort;
 pub mod fit;
 pub mod folds;
 pub mod init;
