@@ -3,11 +3,14 @@
 //! Plain synchronous Rust; imports `genome`, `reference` and `model`. Everything random comes from a passed seed, so
 //! that the same command gives the same weights.
 
+pub mod annotation_prior;
 pub mod baselines;
 pub mod boost;
 pub mod calibration;
+pub mod elastic_net;
 pub mod fit;
 pub mod folds;
+pub mod heritability;
 pub mod init;
 mod least_squares;
 pub mod method;
