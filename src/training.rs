@@ -5,12 +5,15 @@
 
 pub mod annotation;
 pub mod annotation_network;
+pub mod annotation_prior;
 pub mod baselines;
 pub mod boost;
 pub mod calibration;
 pub mod cohort;
+pub mod elastic_net;
 pub mod fit;
 pub mod folds;
+pub mod heritability;
 pub mod init;
 mod least_squares;
 pub mod method;
