@@ -1,9 +1,10 @@
-//! Accuracy on held-out genes: metrics, the comparison table, its plot.
+//! Accuracy on held-out genes, and on held-out people ([`genotype`]): metrics, comparison tables, their plots.
 //!
 //! Imports `genome`, `reference`, `model` and `training`. Every method is scored on the same genes.
 
 pub mod compare;
 pub mod controls;
+pub mod genotype;
 pub mod metrics;
 mod plot;
 pub mod report;

@@ -127,6 +127,6 @@ fn tick_step(span: f64) -> f64 {
     steps.into_iter().find(|step| span / step <= 8.0).unwrap_or(1.0)
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
