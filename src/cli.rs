@@ -2,6 +2,7 @@
 //!
 //! Every flag can also be given as an environment variable, `TISSUECAST_` and the flag's name in capitals.
 
+pub mod cohort;
 pub mod demo;
 pub mod evaluate;
 pub mod ingest;

@@ -1,7 +1,7 @@
 //! Fitting models: folds, the fit loop, seeded initial weights, boosted trees, the profile models.
 //!
-//! Plain synchronous Rust; imports `genome`, `genotype`, `reference` and `model`. Everything random comes from a passed seed, so
-//! that the same command gives the same weights.
+//! Plain synchronous Rust; imports `genome`, `genotype`, `reference` and `model`. Everything random comes from a passed
+//! seed, so that the same command gives the same weights.
 
 pub mod annotation;
 pub mod annotation_network;
@@ -13,6 +13,7 @@ pub mod cohort;
 pub mod elastic_net;
 pub mod fit;
 pub mod folds;
+pub mod genotype;
 pub mod heritability;
 pub mod init;
 mod least_squares;

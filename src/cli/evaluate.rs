@@ -1,5 +1,7 @@
 //! `tissuecast evaluate`: every method beside every other one on the same held-out genes.
 
+pub mod genotype;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub struct Evaluate {
 enum EvaluateCommand {
     /// Models of tissue profiles: 1 - Pearson r over tissues, every method on the same genes.
     Profile(Box<EvaluateProfile>),
+    /// Models of expression from genotypes: every method on the same held-out people.
+    Genotype(Box<genotype::EvaluateGenotype>),
 }
 
 #[derive(Debug, Args)]
@@ -79,7 +83,10 @@ impl Evaluate {
     /// # Errors
     /// The dataset or a model cannot be read, a model saw the held-out chromosomes, or a fit fails.
     pub async fn run(self) -> anyhow::Result<()> {
-        let EvaluateCommand::Profile(evaluate) = self.command;
+        let evaluate = match self.command {
+            EvaluateCommand::Genotype(evaluate) => return tokio::task::spawn_blocking(move || evaluate.run()).await?,
+            EvaluateCommand::Profile(evaluate) => evaluate,
+        };
         let (reference, split) = evaluate.fit.load().await?;
         tokio::task::spawn_blocking(move || evaluate.run(&reference, &split)).await?
     }

@@ -282,7 +282,7 @@ impl Genotypes {
 }
 
 /// The files of a set by their stem, each with or without compression.
-fn set(stem: &Path, kinds: &[FileKind]) -> anyhow::Result<Vec<SubmittedFile>> {
+pub(super) fn set(stem: &Path, kinds: &[FileKind]) -> anyhow::Result<Vec<SubmittedFile>> {
     let mut files = Vec::new();
     for kind in kinds {
         let named = |ending: &str| {
@@ -297,7 +297,7 @@ fn set(stem: &Path, kinds: &[FileKind]) -> anyhow::Result<Vec<SubmittedFile>> {
     Ok(files)
 }
 
-fn open(path: &Path, kind: FileKind) -> anyhow::Result<SubmittedFile> {
+pub(super) fn open(path: &Path, kind: FileKind) -> anyhow::Result<SubmittedFile> {
     let bytes: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {

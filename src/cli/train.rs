@@ -1,5 +1,7 @@
 //! `tissuecast train`: fits a model to a dataset of the store and writes it into the folder of models.
 
+pub mod genotype;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ pub struct Train {
 enum TrainCommand {
     /// A model of tissue profiles: from a gene's surroundings and promoter to its expression by tissue.
     Profile(Box<TrainProfile>),
+    /// Models of expression from genotypes: from people with both to weights and networks, gene by gene.
+    Genotype(Box<genotype::TrainGenotype>),
 }
 
 /// What a profile model is fitted to and how; `evaluate` reads the same flags.
@@ -155,7 +159,10 @@ impl Train {
     /// # Errors
     /// The dataset cannot be read, the fit fails, or the folder cannot be written.
     pub async fn run(self) -> anyhow::Result<()> {
-        let TrainCommand::Profile(train) = self.command;
+        let train = match self.command {
+            TrainCommand::Genotype(train) => return tokio::task::spawn_blocking(move || train.run()).await?,
+            TrainCommand::Profile(train) => train,
+        };
         let (reference, split) = train.fit.load().await?;
         tokio::task::spawn_blocking(move || train.run(&reference, &split)).await?
     }

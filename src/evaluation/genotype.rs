@@ -6,12 +6,14 @@
 use std::collections::BTreeSet;
 
 pub mod report;
+mod rounds;
 mod scatter;
 pub mod scores;
 pub mod summary;
 mod table;
 pub mod wilcoxon;
 
+pub use rounds::cross_predictions;
 pub use report::Report;
 pub use scatter::scatter_svg;
 
@@ -26,9 +28,12 @@ pub const SCALED_CNN: &str = "scaled-cnn";
 /// The network with annotations.
 pub const ANNOTATED_CNN: &str = "annotated-cnn";
 
+/// The method that the inner folds favour, gene by gene.
+pub const SELECTED: &str = "selected";
+
 /// The order of methods in tables; others follow by name.
 const ORDER: [&str; 6] =
-    [ELASTIC_NET, "elastic-net-bagged", ANNOTATED_ELASTIC_NET, SCALED_CNN, ANNOTATED_CNN, "selected"];
+    [ELASTIC_NET, "elastic-net-bagged", ANNOTATED_ELASTIC_NET, SCALED_CNN, ANNOTATED_CNN, SELECTED];
 
 /// Why predictions cannot be scored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
