@@ -236,7 +236,7 @@ fn a_report_does_not_depend_on_the_order_of_its_input_and_reads_back() {
 fn no_line_of_the_text_is_too_wide() {
     let populations = CrossPredictions {
         split: LEAVE_ONE_POPULATION_OUT.to_owned(),
-        ..world(1_500, 40, &["CEU", "FIN", "GBR", "TSI", "YRI"], &METHODS)
+        ..world(1_000, 20, &["CEU", "FIN", "GBR", "TSI", "YRI"], &METHODS)
     };
     let report = Report::try_new(&populations, 20, 3).unwrap();
     let text = report.text();
