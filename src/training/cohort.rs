@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::covariates::{Adjustment, Covariates, Residuals, residualise};
 use self::genotypes::{Filters, GenotypeRows, ReadGenotypes};
-pub(in crate::training) use self::lines::{Row, Table, is_missing, number};
+pub(in crate::training) use self::lines::{Row, Table, is_missing, number, whole};
 pub use self::lines::{TableError, TableProblem};
 pub use self::people::{Person, balanced_folds, populations};
 pub use self::transform::Transform;

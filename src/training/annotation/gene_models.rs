@@ -142,16 +142,18 @@ impl GeneModel {
     /// left out. `None` where no exon (without exons: neither end) is left.
     pub(super) fn lifted(&self, chain: &LiftoverMap) -> Option<Self> {
         let lift = |start: u32, end: u32| {
-            let first = Position::new(start + 1)?;
-            match chain.lift(&self.chromosome, first, end - start) {
+            let length = end.saturating_sub(start).max(1);
+            let first = Position::new(start.saturating_add(1))?;
+            match chain.lift(&self.chromosome, first, length) {
                 Lift::At { chromosome, position, reversed } => {
-                    let start = position.get() - 1;
-                    Some((chromosome, start, start.saturating_add(end - start), reversed))
+                    let onto = position.get() - 1;
+                    Some((chromosome, onto, onto.saturating_add(length), reversed))
                 }
                 Lift::Nowhere | Lift::Several => None,
             }
         };
-        let ends = [lift(self.start, self.start + 1), lift(self.end.max(1) - 1, self.end.max(1))];
+        let last = self.end.max(1) - 1;
+        let ends = [lift(self.start, self.start.saturating_add(1)), lift(last, last.saturating_add(1))];
         let exons: Vec<_> = self.exons.iter().filter_map(|(start, end)| lift(*start, *end)).collect();
         let (chromosome, reversed) =
             ends.iter().flatten().chain(&exons).map(|found| (found.0.clone(), found.3)).next()?;
@@ -240,7 +242,7 @@ mod tests {
         // Bases 0 to 50 move by 1000; 50 to 60 are gone; the rest moves by 990.
         let chain = "chain 1 chr1 1000 + 0 200 chr1 5000 + 1000 1190 1\n50 10 0\n140\n\n";
         let chain = LiftoverMap::read(chain.as_bytes()).unwrap();
-        let bed = "chr1\t10\t100\tG\t0\t+\t0\t0\t0\t3\t10,20,40,\t0,30,50,\n";
+        let bed = "chr1\t10\t100\tG\t0\t+\t0\t0\t0\t3\t10,20,40,\t0,28,50,\n";
         let models = models(bed).unwrap();
         let model = models.models.values().next().unwrap().lifted(&chain).unwrap();
         assert_eq!((model.start, model.end, model.exons), (1010, 1090, vec![(1010, 1020), (1050, 1090)]));

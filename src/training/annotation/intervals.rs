@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::AnnotationError;
 use crate::genome::Chromosome;
-use crate::training::cohort::{Row, Table, TableProblem};
+use crate::training::cohort::{Row, Table, TableProblem, whole};
 
 /// A BED file's intervals by chromosome, counted from 0, the end left out.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -79,8 +79,7 @@ pub(super) fn is_comment(text: &str) -> bool {
 /// Returns whether a line is one of a BED file: a name and two whole numbers.
 pub(super) fn is_interval(row: &Row<'_>) -> bool {
     let fields = row.fields();
-    let whole = |at: usize| fields.get(at).is_some_and(|text| text.parse::<u32>().is_ok());
-    whole(1) && whole(2)
+    [1, 2].iter().all(|at| fields.get(*at).is_some_and(|text| whole(text).is_some()))
 }
 
 #[cfg(test)]
@@ -90,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_base_is_in_an_interval_from_start_plus_one_to_end() {
-        let file = "track name=x\nchr1\t10\t20\tTF\n1 15 30\nchr1\t40\t41\n";
+        let file = "track name=x\nchr1\t10\t20\tTF\n1 15 30\nchr1\t4e+01\t41\n";
         let intervals = Intervals::default().read(Table::new(text(file))).unwrap();
         let chromosome = Chromosome::parse("1").unwrap();
         let inside: Vec<u32> = (0..50).filter(|base| intervals.contain(&chromosome, *base)).collect();

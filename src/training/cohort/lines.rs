@@ -191,8 +191,18 @@ impl<'a> Row<'a> {
     }
 
     pub(in crate::training) fn whole(&self, at: (usize, &str), text: &str) -> Result<u32, TableError> {
-        text.parse().map_err(|_| self.wrong_field(at, TableProblem::NotAWholeNumber(Quoted::new(text))))
+        whole(text).ok_or_else(|| self.wrong_field(at, TableProblem::NotAWholeNumber(Quoted::new(text))))
     }
+}
+
+/// Parses a whole number from 0; R writes round ones as 8.4e+07.
+pub(in crate::training) fn whole(text: &str) -> Option<u32> {
+    text.parse().ok().or_else(|| {
+        let value = number(text).filter(|_| text.contains(['e', 'E']))?;
+        let fits = value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value);
+        #[expect(clippy::cast_sign_loss, reason = "it was just found to be in range")]
+        fits.then_some(value as u32)
+    })
 }
 
 /// Returns whether a field says that its value is not known.
