@@ -136,6 +136,14 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A batch came out with another number of genes than it went in with.
+    #[error("the model was asked for {asked} genes and answered {answered}")]
+    Count {
+        /// Genes that were asked for.
+        asked: usize,
+        /// Genes that were answered.
+        answered: usize,
+    },
     /// The numeric library failed.
     #[error("the numeric library failed")]
     Numeric(#[from] candle_core::Error),

@@ -8,6 +8,7 @@ mod diagnosis;
 mod ledger;
 pub mod panel;
 mod pass;
+mod queue;
 mod schedule;
 pub mod selection;
 
@@ -21,7 +22,7 @@ use crate::genotype::{GenotypeError, Policies, Samples};
 pub use pass::{FREQUENCY_APART, FREQUENCY_MARGIN, FREQUENCY_PEOPLE, Request, predict};
 
 use crate::model::ModelError;
-use crate::model::expression::{ModelGene, ServedGenotypeModel};
+use crate::model::expression::{ExplanationMethod, ModelGene, ServedGenotypeModel};
 
 /// What stands above the rows of an answer.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Heading {
     pub assemblies: Vec<Option<Assembly>>,
     /// The policies that are followed.
     pub policies: Policies,
+    /// Whether values are explained.
+    pub explained: bool,
     /// Genes that were asked for by a name that no model knows, in the order of the request.
     pub genes_not_found: Vec<String>,
 }
@@ -51,6 +54,8 @@ impl Heading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
+    /// The model counts no variant for it: nobody's genotype tells anything of it.
+    NoVariantInModel,
     /// None of its variants is in the input.
     NoVariantInInput,
     /// Some are in the input, none could be used.
@@ -83,6 +88,29 @@ pub struct GeneAnswer {
     pub interval: Option<(Chromosome, u32, u32)>,
     /// Every variant, where the request asked for them.
     pub variants: Option<Vec<VariantOutcome>>,
+    /// What each variant has added to the values, where the request asked for it and there are values.
+    pub explanation: Option<Explanation>,
+}
+
+/// What each variant of a gene has added to its values: with the base they add up to each person's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The prediction for the baseline: everybody at the mean of the training set, where that is known, else without a
+    /// copy.
+    pub base: f64,
+    /// How the contributions were found.
+    pub method: ExplanationMethod,
+    /// The variants that were used, in the model's order.
+    pub variants: Vec<Contributions>,
+}
+
+/// What a variant has added to a gene's values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contributions {
+    /// The variant's identifier in the model, or its place and alleles where it has none.
+    pub variant: String,
+    /// One number a person in the samples' order; NaN where the person's genotype is not known.
+    pub values: Vec<f64>,
 }
 
 /// Whatever writes an answer: a heading, the genes one by one, the report.
@@ -143,6 +171,19 @@ pub enum PredictionError {
     TooManyValues {
         /// Genes that were asked for, counted once a model.
         genes: usize,
+        /// People.
+        people: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// The explanations would have more numbers than the limit.
+    #[error(
+        "{variants} variants of the genes × {people} people are more contributions than the limit of {most}: choose \
+         genes by gene= and people by sample="
+    )]
+    TooManyContributions {
+        /// Variants of the genes that were asked for, counted once a gene and model.
+        variants: usize,
         /// People.
         people: usize,
         /// The limit.

@@ -15,10 +15,10 @@ use crate::genotype::submission::{self, FileKind, SubmittedFile};
 use crate::genotype::{GenotypeSource, ReadLimits};
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::registry;
-use crate::prediction::answer::{Form, Output, Packing, Tee, VariantLog};
+use crate::prediction::answer::{ExplanationLog, Form, Output, Packing, Tee, VariantLog};
 use crate::prediction::panel::Panel;
 use crate::prediction::selection::Selection;
-use crate::prediction::{PredictionError, Request, predict};
+use crate::prediction::{Answer, PredictionError, Request, predict};
 
 /// Predicts expression from genotypes.
 #[derive(Debug, Args)]
@@ -51,6 +51,10 @@ pub struct Predict {
     /// Where a line for every variant of every gene goes, as TSV
     #[arg(long, value_name = "FILE")]
     variants: Option<PathBuf>,
+    /// Where what each variant has added to each prediction goes, as TSV: a gene's lines for a person, one of them
+    /// `(base)`, add up to the prediction
+    #[arg(long, value_name = "FILE")]
+    explain: Option<PathBuf>,
 }
 
 /// The genotypes.
@@ -128,6 +132,7 @@ impl Predict {
             samples: (!self.sample.is_empty()).then(|| self.sample.clone()),
             policies: self.policies.choices().policies(),
             report_variants: self.variants.is_some(),
+            explain: self.explain.is_some(),
             stop: Arc::default(),
         };
         let report = self.write(&mut *source, &request, (form, packing));
@@ -192,7 +197,7 @@ impl Predict {
     ) -> anyhow::Result<Report> {
         // Written beside their places and moved there whole: a file that is there is complete.
         let outcome = self.write_partial(source, request, (form, packing));
-        let places = std::iter::once(&self.out).chain(&self.variants);
+        let places = std::iter::once(&self.out).chain(&self.variants).chain(&self.explain);
         match outcome {
             Ok(report) => {
                 for path in places {
@@ -214,13 +219,16 @@ impl Predict {
         request: &Request,
         (form, packing): (Form, Packing),
     ) -> anyhow::Result<Report> {
-        let mut answer = form.writer(packing, BufWriter::with_capacity(1 << 20, create(&self.out)?));
+        let log = |path: &PathBuf| Ok::<_, anyhow::Error>(Output::new(BufWriter::new(create(path)?), Packing::Plain));
+        let mut answer: Box<dyn Answer> = form.writer(packing, BufWriter::with_capacity(1 << 20, create(&self.out)?));
+        if let Some(path) = &self.variants {
+            answer = Box::new(Tee(answer, VariantLog::new(log(path)?)));
+        }
+        if let Some(path) = &self.explain {
+            answer = Box::new(Tee(answer, ExplanationLog::new(log(path)?)));
+        }
         let panel = |assembly: Option<&Assembly>| Arc::new(Panel::build(&request.selection, assembly));
-        let Some(path) = &self.variants else {
-            return Ok(predict(source, request, panel, &mut *answer)?);
-        };
-        let log = VariantLog::new(Output::new(BufWriter::new(create(path)?), Packing::Plain));
-        Ok(predict(source, request, panel, &mut Tee(answer, log))?)
+        Ok(predict(source, request, panel, &mut *answer)?)
     }
 
     fn keep(&self, report: &Report) -> anyhow::Result<()> {
@@ -331,6 +339,9 @@ fn summary(report: &Report) -> String {
             100.0 * model.overlap,
             kinds.join(", ")
         );
+        if model.genes_without_model > 0 {
+            let _ = writeln!(text, "{}: {} genes have no variant in the model", model.model, model.genes_without_model);
+        }
     }
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");

@@ -181,8 +181,10 @@ pub struct ModelReport {
     pub genes_predicted: usize,
     /// Genes below the least overlap.
     pub genes_below_min_overlap: usize,
-    /// Genes without any used variant.
+    /// Genes of whose variants none was used.
     pub genes_without_variants: usize,
+    /// Genes that the model counts no variant for, so that it predicts nothing for anybody.
+    pub genes_without_model: usize,
     /// What is wrong, where the overlap is low.
     pub diagnosis: Option<Diagnosis>,
 }

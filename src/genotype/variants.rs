@@ -25,6 +25,23 @@ impl ModelVariant {
         self.effect.is_palindromic_with(&self.other)
     }
 
+    /// Returns the identifier, or the place and alleles where there is none.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.id, &self.place) {
+            (Some(id), _) => id.to_string(),
+            (None, Some((chromosome, position))) => format!("{chromosome}:{position}:{}:{}", self.other, self.effect),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Returns the mean of the counted allele's dosage where the model was trained, 2 × frequency, and no copy where the
+    /// frequency is not known: what explanations compare a person with.
+    #[must_use]
+    pub fn baseline_dosage(&self) -> f64 {
+        self.frequency.map_or(0.0, |frequency| 2.0 * f64::from(frequency))
+    }
+
     /// Returns the standard deviation of the counted allele's dosage at Hardy–Weinberg equilibrium, √(2p(1 − p)),
     /// where the frequency is known.
     #[must_use]

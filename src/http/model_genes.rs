@@ -39,7 +39,9 @@ pub struct PredictedGene {
     pub biotype: Option<String>,
     /// Variants that the model counts.
     pub n_snps_in_model: usize,
-    /// How well it is predicted, as the model's makers measured it; null where they did not say.
+    /// How well it is predicted, as the model's makers measured it; null where they did not say: `r2`, `p_value`, `n`,
+    /// `kind` and, where they are known, `r` (mean correlation in the people held out), `rsq` (1 − residual ÷ total sum
+    /// of squares), `method` (which the gene is served by) and `inner_r2` (which the method was chosen by).
     #[schema(value_type = Option<Object>)]
     pub accuracy: Option<GeneAccuracy>,
 }
@@ -86,9 +88,12 @@ pub struct CountedVariant {
     pub effect_allele: String,
     /// The counted allele's frequency where the model was trained; null where it does not say.
     pub effect_allele_frequency: Option<f32>,
-    /// What one copy of the effect allele adds.
+    /// What one copy of the effect allele adds; null where that is not one number.
     pub weight: Option<f64>,
-    /// The share of the gene's Σ |weight × standard deviation|, the standard deviation taken as 1 without frequency.
+    /// What a network multiplies the variant's input by, averaged over its members; null for linear models.
+    pub scale: Option<f64>,
+    /// The variant's share of the gene's importance: of Σ |weight × standard deviation| for a linear model, the
+    /// standard deviation taken as 1 without frequency.
     pub share: Option<f64>,
     /// Whether the alleles alone do not tell the strand.
     pub palindromic: bool,
@@ -262,6 +267,7 @@ fn variants(served: &ServedGenotypeModel, gene: &ModelGene) -> Vec<CountedVarian
             effect_allele: variant.effect.to_string(),
             effect_allele_frequency: variant.frequency,
             weight: model.weight(row),
+            scale: model.scale(row),
             share: (total > 0.0).then(|| model.importance(row) / total),
             palindromic: variant.is_palindromic(),
         }
@@ -282,6 +288,10 @@ fn genes_table(genes: &[PredictedGene]) -> Table {
         ("n_snps_in_model", Column::Whole(genes.iter().map(|gene| Some(gene.n_snps_in_model as u32)).collect())),
         ("r2", accuracy(|accuracy| accuracy.r2)),
         ("p_value", accuracy(|accuracy| accuracy.p_value)),
+        ("r", accuracy(|accuracy| accuracy.r)),
+        ("rsq", accuracy(|accuracy| accuracy.rsq)),
+        ("inner_r2", accuracy(|accuracy| accuracy.inner_r2)),
+        ("method", text(|gene| gene.accuracy.as_ref().and_then(|accuracy| accuracy.method.clone()))),
     ])
 }
 
@@ -295,6 +305,7 @@ fn variants_table(variants: &[CountedVariant]) -> Table {
         ("effect_allele", text(|one| Some(one.effect_allele.clone()))),
         ("effect_allele_frequency", Column::Number(variants.iter().map(|one| one.effect_allele_frequency).collect())),
         ("weight", Column::Real(variants.iter().map(|one| one.weight).collect())),
+        ("scale", Column::Real(variants.iter().map(|one| one.scale).collect())),
         ("share", Column::Real(variants.iter().map(|one| one.share).collect())),
     ])
 }

@@ -18,7 +18,7 @@ use super::rendered::Rendered;
 use super::state::{AppState, LoadedDataset, Snapshot, split_version, unknown_model};
 use super::table::{Column, Table};
 use crate::model::Scale;
-use crate::model::expression::card::{ImportRecord, Liftover};
+use crate::model::expression::card::{GenotypeTraining, ImportRecord, Liftover, MethodAccuracy};
 use crate::model::expression::{ModelGene, ServedGenotypeModel};
 use crate::model::manifest::{Accuracy, Calibration, TrainingRecord};
 use crate::model::served::ServedModel;
@@ -132,6 +132,14 @@ pub struct GenotypeModelAnswer {
     /// Where it came from, for a model that others trained.
     #[schema(value_type = Option<Object>)]
     pub import: Option<ImportRecord>,
+    /// What it was trained on and how: people by population, genes, window, folds, seed, covariates, annotations, files
+    /// with their digests, command, and which parts follow the paper and which are our choice; null for a model that
+    /// others trained.
+    #[schema(value_type = Option<Object>)]
+    pub training: Option<Box<GenotypeTraining>>,
+    /// Its accuracy in people held out beside that of the other methods on the same folds; empty where it was imported.
+    #[schema(value_type = Vec<Object>)]
+    pub accuracy: Vec<MethodAccuracy>,
 }
 
 impl GenotypeModelAnswer {
@@ -159,6 +167,8 @@ impl GenotypeModelAnswer {
             genes_with_accuracy: known.len(),
             median_r2: known.get(known.len() / 2).copied(),
             import: card.import,
+            training: card.training,
+            accuracy: card.accuracy,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The handler finds models and policies, then hands the arriving bytes and the leaving ones to a thread that may
 //! block: it reads, predicts and writes in one pass. Genotypes are in that thread's memory and nowhere else.
 
+mod problems;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -28,11 +30,12 @@ use crate::model::expression::ServedGenotypeModel;
 use crate::prediction::answer::{Form, Packing};
 use crate::prediction::selection::{PanelCache, Selection};
 use crate::prediction::{Answer, AnswerError, GeneAnswer, Heading, PredictionError, Request, predict};
+use problems::{lost, panicked, problem, problem_kind};
 
 /// The header of a short report, for the forms that have no place for it.
 const REPORT: HeaderName = HeaderName::from_static("x-tissuecast-report");
 
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 13] = [
     "model",
     "gene",
     "sample",
@@ -43,6 +46,7 @@ const PARAMETERS: [&str; 12] = [
     "assembly",
     "preset",
     "report",
+    "explain",
     "format",
     "bgzip",
 ];
@@ -55,7 +59,9 @@ const FORMATS: [Format; 5] = [Format::Json, Format::Tsv, Format::Bed, Format::Ar
     operation_id = "predict",
     tag = "predictions",
     description = "Genotypes are read while they arrive and are never kept. Every variant of the chosen genes ends in \
-                   exactly one kind of the report; a value that is not known is null with a reason. A long answer \
+                   exactly one kind of the report; a value that is not known is null with a reason: \
+                   `no_variant_in_model`, `no_variant_in_input`, `no_variant_usable`, `below_min_overlap` or \
+                   `missing_genotypes`. A long answer \
                    leaves gene by gene before the last gene is computed; whatever goes wrong after its first mebibyte \
                    breaks the transfer off.",
     params(
@@ -69,6 +75,7 @@ const FORMATS: [Format; 5] = [Format::Json, Format::Tsv, Format::Bed, Format::Ar
         ("assembly" = Option<String>, Query, description = "The genotypes' assembly, such as `GRCh37`; where it is left out the input's header tells it, or each model's own is assumed"),
         ("preset" = Option<String>, Query, description = "`predixcan`: `missing=ref`, `ambiguous=keep`, `min_overlap=0`, which gives the reference tool's numbers on clean input"),
         ("report" = Option<String>, Query, description = "`variants` adds what became of every variant to each gene (JSON)"),
+        ("explain" = Option<bool>, Query, description = "Adds to each gene what every variant has added to each person's value (JSON): `\"explanation\": {\"base\": 0.1, \"method\": \"exact\", \"variants\": [{\"variant\": \"rs1\", \"values\": [0.2, null]}]}`. `base` is the prediction at the training set's mean, or without a copy where no frequency is known; base and contributions add up to the value. `method` is `exact` for linear models and `integrated gradients` for networks; null where the gene has no values. Variants × people are held to the limit of genes × people"),
         ("format" = Option<String>, Query, description = "`json`, `tsv`, `bed`, `arrow` or `parquet`; wins over `Accept`"),
         ("bgzip" = Option<bool>, Query, description = "Compresses `bed` by bgzip, ready for tabix"),
     ),
@@ -108,6 +115,10 @@ pub(crate) async fn post_predictions(
         let format = Format::choose(&headers, query.one("format")?, &FORMATS)?;
         let form = form(format, query.flag("bgzip")?)?;
         let job = Job::prepare(&state, &query)?;
+        if job.request.explain && form.0 != Form::Json {
+            let detail = "contributions are answered as JSON only: ask for format=json, or leave explain out";
+            return Err(Problem::parameter("explain", detail));
+        }
         Ok((format, form, job, state.predictions.enter().await?))
     };
     let (format, form, job, permit) = match prepared.await {
@@ -294,6 +305,7 @@ impl Job {
             samples: (!samples.is_empty()).then_some(samples),
             policies,
             report_variants,
+            explain: query.flag("explain")?,
             stop: Arc::default(),
         };
         Ok(Self { request, limits: state.limits.clone(), panels: Arc::clone(&snapshot.panels) })
@@ -331,6 +343,10 @@ impl Job {
         let genes = self.request.selection.genes();
         if people.saturating_mul(genes) > self.limits.answer_values {
             return Err(PredictionError::TooManyValues { genes, people, most: self.limits.answer_values });
+        }
+        let variants = if self.request.explain { self.request.selection.variants() } else { 0 };
+        if people.saturating_mul(variants) > self.limits.answer_values {
+            return Err(PredictionError::TooManyContributions { variants, people, most: self.limits.answer_values });
         }
         let panel = |assembly: Option<&Assembly>| self.panels.get(&self.request.selection, assembly);
         predict(&mut *source, &self.request, panel, answer)
@@ -427,53 +443,5 @@ fn short(report: &Report) -> String {
         text
     } else {
         serde_json::json!({"records": report.records, "by_kind": report.by_kind}).to_string()
-    }
-}
-
-fn panicked() -> Problem {
-    Problem::new(Kind::Internal, "the service failed on this request: tell the operator the request's id")
-}
-
-fn lost() -> Problem {
-    Problem::new(Kind::Internal, "the answer got lost: tell the operator the request's id")
-}
-
-fn problem_kind(error: &PredictionError) -> Kind {
-    use crate::genotype::Fault;
-    match error {
-        PredictionError::Genotypes(error) => match &error.fault {
-            Fault::Limit { .. } => Kind::LimitPassed,
-            _ => Kind::MalformedGenotypes,
-        },
-        PredictionError::LowOverlap(_) => Kind::LowOverlap,
-        PredictionError::NoSuchGene(_) => Kind::UnknownGene,
-        PredictionError::NoSuchSample(_) => Kind::InvalidParameter,
-        PredictionError::Policy(_) | PredictionError::Answer(AnswerError::Form(_)) => Kind::UnusablePolicy,
-        PredictionError::TooManyValues { .. } => Kind::LimitPassed,
-        PredictionError::Model(_) | PredictionError::Answer(AnswerError::Io(_)) => Kind::Internal,
-    }
-}
-
-/// A prediction's error as it is answered. What it quotes is the client's own input; none of it is logged.
-fn problem(error: PredictionError) -> Problem {
-    let kind = problem_kind(&error);
-    match error {
-        PredictionError::LowOverlap(report) => {
-            Problem::new(kind, PredictionError::LowOverlap(report.clone()).to_string()).with_report(&report)
-        }
-        PredictionError::NoSuchSample(_) => Problem::parameter("sample", error.to_string()),
-        PredictionError::NoSuchGene(ref names) => {
-            Problem::new(kind, error.to_string()).with_candidates(Vec::new()).with_not_found(names)
-        }
-        PredictionError::Model(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a model failed");
-            Problem::new(kind, "the model failed on this request: tell the operator the request's id")
-        }
-        PredictionError::Answer(AnswerError::Io(_)) => lost(),
-        PredictionError::Genotypes(ref inner) => {
-            let cause = std::error::Error::source(&inner.fault).map(|cause| format!(" ({cause})"));
-            Problem::new(kind, format!("{error}{}", cause.unwrap_or_default()))
-        }
-        error => Problem::new(kind, error.to_string()),
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! A model lists its genes and, gene by gene, the variants that it counts; whoever has read and harmonised a
 //! submission starts a gene, adds one row of effect-allele dosages after another in any order, and finishes it. So a
-//! linear model sums as it goes and a deep one gathers its window. Imports `genome` and `genotype`. Invariant: one
-//! number a person, NaN where a dosage that it needs is not known.
+//! linear model sums as it goes. A model that wants many genes together says so by [`GenotypeModel::batch`] and gets
+//! them with their dosages gathered, and so does every model that has to explain its numbers. Imports `genome` and
+//! `genotype`. Invariant: one number a person, NaN where a dosage that it needs is not known.
 
 pub mod card;
+pub mod explained;
 pub mod golden;
 pub mod linear;
 pub mod linear_file;
@@ -18,13 +20,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use card::GenotypeCard;
+pub use explained::{Explained, ExplanationMethod, Gathered, Gathering};
 
 use super::ModelError;
 use crate::genome::{Biotype, Chromosome, GeneId, GeneSymbol, Position};
 use crate::genotype::variants::VariantTable;
 
 /// How well a gene's expression is predicted, as the model's makers measured it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneAccuracy {
     /// Squared correlation of predicted and measured expression.
@@ -35,6 +38,18 @@ pub struct GeneAccuracy {
     pub n: Option<u32>,
     /// How it was measured, such as `nested cross-validation`.
     pub kind: String,
+    /// The mean over the outer folds of the correlation of predicted and measured expression in the people held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r: Option<f64>,
+    /// 1 − residual ÷ total sum of squares in the people held out; negative where the mean would predict better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rsq: Option<f64>,
+    /// The method that the gene is served by, for models that choose one for each gene.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Squared correlation in the inner folds, which the method was chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_r2: Option<f64>,
 }
 
 /// A gene that a model predicts.
@@ -86,8 +101,33 @@ pub trait GenotypeModel: Send + Sync {
     /// the standard deviation taken as 1 where no frequency is known.
     fn importance(&self, row: usize) -> f64;
 
-    /// Starts a gene's prediction for so many people.
+    /// Returns what a network multiplies a row's input by, averaged over its members, where the model has such a scale.
+    fn scale(&self, _row: usize) -> Option<f64> {
+        None
+    }
+
+    /// Starts a gene's prediction for so many people; a model that wants its dosages together returns a [`Gathering`].
     fn start(&self, gene: usize, people: usize) -> Box<dyn GenePrediction + '_>;
+
+    /// Returns how many complete genes the model likes to have together. Above 1 a pass gathers their dosages and asks
+    /// [`Self::finish_batch`], with fewer where the dosages become many or no more genes come; else it lets the model
+    /// sum as it goes.
+    fn batch(&self) -> usize {
+        1
+    }
+
+    /// Returns the values of complete genes, as [`GenePrediction::finish`] gives them, in the genes' order. With which
+    /// others a gene comes must not change its values by more than rounding.
+    ///
+    /// # Errors
+    /// The model failed.
+    fn finish_batch(&self, genes: &[Gathered]) -> Result<Vec<Vec<f64>>, ModelError>;
+
+    /// Returns the values of complete genes with what each row has added to them, in the genes' order.
+    ///
+    /// # Errors
+    /// The model failed.
+    fn explain(&self, genes: &[Gathered]) -> Result<Vec<Explained>, ModelError>;
 }
 
 /// A loaded genotype model with what names and describes it.

@@ -244,6 +244,8 @@ impl Imported {
                 notes,
                 tissuecast_version: env!("CARGO_PKG_VERSION").to_owned(),
             }),
+            training: None,
+            accuracy: Vec::new(),
             files: BTreeMap::new(),
         };
         Ok(Self { card, files })

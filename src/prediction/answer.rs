@@ -1,4 +1,5 @@
-//! The forms of an answer: JSON, TSV, phenotype BED, Arrow and Parquet; and the log of single variants.
+//! The forms of an answer: JSON, TSV, phenotype BED, Arrow and Parquet; and the logs of single variants and of what
+//! each has added.
 //!
 //! | form | one row | unknown | numbers | leaves |
 //! | --- | --- | --- | --- | --- |
@@ -16,6 +17,7 @@
 mod arrow;
 mod bed;
 mod columns;
+mod explanations;
 mod json;
 mod number;
 mod output;
@@ -33,6 +35,7 @@ use serde::Serialize;
 
 pub use arrow::ArrowAnswer;
 pub use bed::{BedAnswer, UNPLACED};
+pub use explanations::{BASE, ExplanationLog};
 pub use json::JsonAnswer;
 pub use output::{Output, Packing};
 pub use parquet::ParquetAnswer;
@@ -195,7 +198,7 @@ impl<'a> ModelEntry<'a> {
     }
 }
 
-/// Checks what every form relies on: one value a person, none of them infinite.
+/// Checks what every form relies on: one value a person, none of them infinite, and so each variant's contributions.
 fn check(heading: &Heading, answer: &GeneAnswer) -> Result<(), AnswerError> {
     let fault = |what: String| {
         let (model, gene) = heading.gene_of(answer);
@@ -204,6 +207,14 @@ fn check(heading: &Heading, answer: &GeneAnswer) -> Result<(), AnswerError> {
     let people = heading.samples.len();
     if answer.values.len() != people {
         return Err(fault(format!("{} values for {people} people", answer.values.len())));
+    }
+    let of_variants = answer.explanation.iter().flat_map(|explanation| &explanation.variants);
+    if let Some(wrong) = of_variants.clone().find(|one| one.values.len() != people) {
+        return Err(fault(format!("{} contributions of a variant for {people} people", wrong.values.len())));
+    }
+    let contributions = of_variants.flat_map(|one| &one.values);
+    if contributions.clone().any(|value| value.is_infinite()) {
+        return Err(fault("an infinite contribution".to_owned()));
     }
     match answer.values.iter().position(|value| value.is_infinite()) {
         Some(at) => Err(fault(format!("an infinite value for person {}", at + 1))),

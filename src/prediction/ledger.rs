@@ -1,5 +1,7 @@
 //! What has become of every row so far, and the genes' sums: from here the answers and the report are written.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::genome::Chromosome;
@@ -7,10 +9,11 @@ use crate::genotype::harmonise::{Count, Fit};
 use crate::genotype::policy::Absent;
 use crate::genotype::report::{KindCounts, MatchKind, MatchedRecord, VariantOutcome};
 use crate::genotype::{Place, Policies, Site};
-use crate::model::expression::GenePrediction;
+use crate::model::ModelError;
+use crate::model::expression::{Explained, Gathered, GenePrediction, GenotypeModel};
 
 use super::panel::Panel;
-use super::{GeneAnswer, PredictionError, Reason};
+use super::{Contributions, Explanation, GeneAnswer, PredictionError, Reason, Request};
 
 /// What has become of a row so far.
 #[derive(Debug, Clone, Default)]
@@ -33,11 +36,17 @@ pub(crate) struct Ledger<'a> {
     keeps_records: bool,
     states: Vec<RowState>,
     open: Vec<Option<Box<dyn GenePrediction + 'a>>>,
+    /// Whether a model's genes are gathered: because it wants many together, or to be explained.
+    gathers: Vec<bool>,
+    /// The dosages of the genes of such models.
+    gathered: FxHashMap<u32, Gathered>,
+    /// Dosages of people who carry the effect allele nowhere.
+    no_copies: Option<Arc<[f32]>>,
     /// Rows by model that a record fits, whether the policies let them be used or not.
     pub(crate) found: Vec<u64>,
     /// Kinds by model, of the genes that have been answered.
     pub(crate) by_kind: Vec<KindCounts>,
-    /// Genes by model that got a value, that were below the least overlap, that had no variant.
+    /// Genes by model and how they came out.
     pub(crate) outcomes: Vec<GeneOutcomes>,
     /// Genes that have been answered.
     closed: Vec<bool>,
@@ -55,6 +64,15 @@ pub(crate) struct GeneOutcomes {
     pub(crate) predicted: usize,
     pub(crate) below_min_overlap: usize,
     pub(crate) without_variants: usize,
+    pub(crate) without_model: usize,
+}
+
+/// What has become of a gene's rows.
+struct Tally {
+    by_kind: KindCounts,
+    /// Rows that were taken for the reference.
+    assumed: u64,
+    weight_fraction_used: Option<f64>,
 }
 
 /// What is to be done with a row that a record may be.
@@ -68,15 +86,19 @@ pub(crate) enum Candidate {
 }
 
 impl<'a> Ledger<'a> {
-    pub(crate) fn new(panel: &'a Panel, policies: &'a Policies, people: usize, keeps_records: bool) -> Self {
+    pub(crate) fn new(panel: &'a Panel, request: &'a Request, people: usize) -> Self {
         let models = panel.models.len();
+        let gathers = panel.models.iter().map(|model| request.explain || model.model.batch() > 1).collect();
         Self {
             panel,
-            policies,
+            policies: &request.policies,
             people,
-            keeps_records,
+            keeps_records: request.report_variants,
             states: vec![RowState::default(); panel.rows.len()],
             open: panel.genes.iter().map(|_| None).collect(),
+            gathers,
+            gathered: FxHashMap::default(),
+            no_copies: None,
             found: vec![0; models],
             by_kind: vec![KindCounts::default(); models],
             outcomes: vec![GeneOutcomes::default(); models],
@@ -188,32 +210,35 @@ impl<'a> Ledger<'a> {
         open.add(of_panel.row as usize, dosages);
     }
 
-    /// Closes a gene and makes its answer.
-    pub(crate) fn close(&mut self, gene: u32) -> Result<GeneAnswer, PredictionError> {
+    /// Returns whether a row's gene is to be gathered.
+    pub(crate) fn gathers(&self, row: u32) -> bool {
+        self.gathers[self.panel.model_of(row)]
+    }
+
+    /// Keeps a row's effect-allele dosages for its gene.
+    pub(crate) fn gather(&mut self, row: u32, dosages: Arc<[f32]>, missing: usize) {
+        let of_panel = &self.panel.rows[row as usize];
+        self.states[row as usize].missing = missing as u64;
+        let (panel, people) = (self.panel, self.people);
+        let gene = || Gathered::new(panel.genes[of_panel.gene as usize].gene, people);
+        self.gathered.entry(of_panel.gene).or_insert_with(gene).rows.push((of_panel.row as usize, dosages));
+    }
+
+    /// Returns a model of the panel.
+    pub(crate) fn model(&self, model: usize) -> &'a dyn GenotypeModel {
+        &*self.panel.models[model].model
+    }
+
+    /// Closes a gene and makes its answer; the values are still to be made of the dosages where those are returned too.
+    pub(crate) fn close(&mut self, gene: u32) -> Result<(GeneAnswer, Option<Gathered>), PredictionError> {
         self.closed[gene as usize] = true;
         let of_panel = &self.panel.genes[gene as usize];
-        let model = &*self.panel.models[of_panel.model].model;
         let rows = of_panel.rows.clone();
-        let mut by_kind = KindCounts::default();
-        let (mut importance, mut used_importance) = (0.0, 0.0);
-        let homref = self.policies.absent == Absent::Homref;
-        let mut assumed = 0;
-        for row in rows.clone() {
-            let kind = self.states[row].kind;
-            by_kind.add(kind);
-            let weighs = model.importance(self.panel.rows[row].row as usize);
-            importance += weighs;
-            let is_assumed = homref && kind == MatchKind::Absent;
-            if is_assumed {
-                assumed += 1;
-                self.add(row as u32, &vec![0.0; self.people], 0);
-            }
-            if is_assumed || kind.is_used() {
-                used_importance += weighs;
-            }
-        }
+        let Tally { by_kind, assumed, weight_fraction_used } = self.tally(rows.clone());
         let used = by_kind.used() + assumed;
-        let reason = if used == 0 {
+        let reason = if by_kind.total() == 0 {
+            Some(Reason::NoVariantInModel)
+        } else if used == 0 {
             let in_input = by_kind.of(MatchKind::Absent) < by_kind.total();
             Some(if in_input { Reason::NoVariantUsable } else { Reason::NoVariantInInput })
         } else if (used as f64) < self.policies.min_overlap * by_kind.total() as f64 {
@@ -221,38 +246,99 @@ impl<'a> Ledger<'a> {
         } else {
             None
         };
-        let sum = self.open[gene as usize].take();
-        let values = match sum {
-            Some(sum) if reason.is_none() => sum.finish()?,
-            _ => vec![f64::NAN; self.people],
-        };
-        if values.iter().any(|value| value.is_infinite()) {
-            return Err(PredictionError::Model(crate::model::ModelError::NotFinite));
-        }
-        let unknown = values.iter().filter(|value| value.is_nan()).count();
-        let reason = reason.or((unknown > 0).then_some(Reason::MissingGenotypes));
-        if reason == Some(Reason::MissingGenotypes) {
-            self.values_lost += unknown as u64;
-        }
         self.by_kind[of_panel.model].merge(&by_kind);
-        let outcomes = &mut self.outcomes[of_panel.model];
-        outcomes.genes += 1;
-        outcomes.predicted += usize::from(unknown < self.people);
-        outcomes.below_min_overlap += usize::from(reason == Some(Reason::BelowMinOverlap));
-        outcomes.without_variants += usize::from(used == 0);
-        Ok(GeneAnswer {
+        let mut answer = GeneAnswer {
             model: of_panel.model,
             gene: of_panel.gene,
-            values,
+            values: Vec::new(),
             by_kind,
             assumed_reference: assumed,
-            weight_fraction_used: (importance > 0.0).then(|| used_importance / importance),
+            weight_fraction_used,
             reason,
             interval: of_panel
                 .interval
                 .map(|(number, start, end)| (self.panel.chromosomes[number as usize].clone(), start, end)),
             variants: self.keeps_records.then(|| rows.map(|row| self.outcome(row as u32)).collect()),
-        })
+            explanation: None,
+        };
+        let sum = self.open[gene as usize].take();
+        let gathered = self.gathered.remove(&gene);
+        let values = match (reason, sum) {
+            (None, Some(sum)) => sum.finish()?,
+            (None, None) if gathered.is_some() => return Ok((answer, gathered)),
+            _ => vec![f64::NAN; self.people],
+        };
+        self.finish(&mut answer, values)?;
+        Ok((answer, None))
+    }
+
+    /// Counts what has become of a gene's rows; those that are taken for the reference get their dosages.
+    fn tally(&mut self, rows: std::ops::Range<usize>) -> Tally {
+        let mut by_kind = KindCounts::default();
+        let (mut importance, mut used_importance) = (0.0, 0.0);
+        let homref = self.policies.absent == Absent::Homref;
+        let mut assumed = 0;
+        for row in rows {
+            let kind = self.states[row].kind;
+            by_kind.add(kind);
+            let weighs = self.model(self.panel.model_of(row as u32)).importance(self.panel.rows[row].row as usize);
+            importance += weighs;
+            let is_assumed = homref && kind == MatchKind::Absent;
+            if is_assumed {
+                assumed += 1;
+                if self.gathers(row as u32) {
+                    let none = Arc::clone(self.no_copies.get_or_insert_with(|| vec![0.0; self.people].into()));
+                    self.gather(row as u32, none, 0);
+                } else {
+                    self.add(row as u32, &vec![0.0; self.people], 0);
+                }
+            }
+            if is_assumed || kind.is_used() {
+                used_importance += weighs;
+            }
+        }
+        Tally { by_kind, assumed, weight_fraction_used: (importance > 0.0).then(|| used_importance / importance) }
+    }
+
+    /// Gives a gene its values, and counts how it came out.
+    pub(crate) fn finish(&mut self, answer: &mut GeneAnswer, values: Vec<f64>) -> Result<(), PredictionError> {
+        if values.iter().any(|value| value.is_infinite()) {
+            return Err(PredictionError::Model(ModelError::NotFinite));
+        }
+        let unknown = values.iter().filter(|value| value.is_nan()).count();
+        if answer.reason.is_none() && unknown > 0 {
+            answer.reason = Some(Reason::MissingGenotypes);
+            self.values_lost += unknown as u64;
+        }
+        let outcomes = &mut self.outcomes[answer.model];
+        outcomes.genes += 1;
+        outcomes.predicted += usize::from(unknown < self.people);
+        match answer.reason {
+            Some(Reason::NoVariantInModel) => outcomes.without_model += 1,
+            Some(Reason::NoVariantInInput | Reason::NoVariantUsable) => outcomes.without_variants += 1,
+            Some(Reason::BelowMinOverlap) => outcomes.below_min_overlap += 1,
+            Some(Reason::MissingGenotypes) | None => {}
+        }
+        answer.values = values;
+        Ok(())
+    }
+
+    /// Gives a gene its values with what each of its variants has added to them.
+    pub(crate) fn finish_explained(
+        &mut self,
+        answer: &mut GeneAnswer,
+        explained: Explained,
+    ) -> Result<(), PredictionError> {
+        let Explained { values, base, mut contributions, method } = explained;
+        let is_wrong = |values: &Vec<f64>| values.iter().any(|value| value.is_infinite());
+        if !base.is_finite() || contributions.iter().any(|(_, values)| is_wrong(values)) {
+            return Err(PredictionError::Model(ModelError::NotFinite));
+        }
+        contributions.sort_by_key(|(row, _)| *row);
+        let table = self.model(answer.model).variants();
+        let one = |(row, values): (usize, Vec<f64>)| Contributions { variant: table.rows[row].name(), values };
+        answer.explanation = Some(Explanation { base, method, variants: contributions.into_iter().map(one).collect() });
+        self.finish(answer, values)
     }
 
     fn outcome(&mut self, row: u32) -> VariantOutcome {
@@ -260,14 +346,10 @@ impl<'a> Ledger<'a> {
         let of_panel = &self.panel.rows[row as usize];
         let model = &self.panel.models[self.panel.model_of(row)].model;
         let place = variant.place.as_ref();
-        let named = || {
-            let (chromosome, position) = place?;
-            Some(format!("{chromosome}:{position}:{}:{}", variant.other, variant.effect))
-        };
         let reason = self.reason(row);
         let state = &mut self.states[row as usize];
         VariantOutcome {
-            variant: variant.id.as_ref().map(ToString::to_string).or_else(named).unwrap_or_default(),
+            variant: variant.name(),
             chromosome: place.map(|(chromosome, _)| chromosome.as_str().to_owned()),
             position: place.map(|(_, position)| position.get()),
             other_allele: variant.other.to_string(),

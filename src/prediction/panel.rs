@@ -28,7 +28,7 @@ pub struct PanelGene {
     /// its variants have no place there, or places on several chromosomes.
     pub interval: Option<(u32, u32, u32)>,
     /// The last position of a row: a sorted submission has nothing more for the gene behind it. The chromosome's end
-    /// where a row has no place and is found by its identifier.
+    /// where a row has no place and is found by its identifier; 0 where there are no rows.
     pub last: u32,
 }
 
@@ -150,7 +150,7 @@ impl Panel {
         self.positions[model].assembly_of(self.models[model].model.variants())
     }
 
-    /// Returns the number of a chromosome, where a row lies on it.
+    /// Returns the number of a chromosome, where a row or a gene lies on it.
     #[must_use]
     pub fn number_of(&self, chromosome: &Chromosome) -> Option<u32> {
         self.numbers.get(chromosome).copied()
@@ -365,14 +365,21 @@ impl Builder {
         let one = chromosome.filter(|one| places.iter().all(|(chromosome, _)| chromosome == one));
         let start = places.iter().map(|(_, position)| *position).min();
         let end = places.iter().map(|(_, position)| *position).max();
-        let last = if places.len() == rows.len() { end.unwrap_or(u32::MAX) } else { u32::MAX };
+        let is_empty = rows.is_empty();
+        let last = if is_empty {
+            0
+        } else if places.len() == rows.len() {
+            end.unwrap_or(u32::MAX)
+        } else {
+            u32::MAX
+        };
         let own = gene.locus.as_ref().filter(|_| positions == Positions::Own);
         let interval = match own {
             Some((chromosome, start, end)) => Some((self.number(chromosome), start.get() - 1, end.get())),
             None => one.and_then(|one| Some((one, start? - 1, end?))),
         };
         // Rows on another chromosome than the gene: only the end tells that the gene is complete.
-        (interval.filter(|(chromosome, ..)| one == Some(*chromosome)), last)
+        (interval.filter(|(chromosome, ..)| is_empty || one == Some(*chromosome)), last)
     }
 
     fn build(mut self, places_are_certain: bool) -> Panel {

@@ -1,6 +1,7 @@
 //! The pass over a submission: each record is looked up once for all models, decoded where somebody wants it, and
 //! added to the genes that it belongs to; a gene leaves when the submission has passed its last variant.
 
+mod dosages;
 mod reporting;
 
 use std::collections::HashSet;
@@ -8,18 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::genome::{Assembly, Chromosome};
-use crate::genotype::harmonise::{Count, Fit, fit};
-use crate::genotype::policy::{Absent, Missing};
+use crate::genotype::harmonise::{Fit, fit};
+use crate::genotype::policy::Absent;
 use crate::genotype::report::Report;
-use crate::genotype::{DosageRow, Fault, GenotypeError, GenotypeSource, Policies, Samples, Sex};
+use crate::genotype::{GenotypeError, GenotypeSource, Policies, Samples};
 use crate::model::expression::ServedGenotypeModel;
 
 use super::diagnosis::Sample as SampledRecords;
 use super::ledger::{Candidate, Ledger};
 use super::panel::Panel;
+use super::queue::Queue;
 use super::schedule::Schedule;
 use super::selection::Selection;
 use super::{Answer, AnswerError, GeneAnswer, Heading, PredictionError};
+use dosages::Decoded;
 
 /// People whose genotypes have to be known before their frequency decides about a strand.
 pub const FREQUENCY_PEOPLE: usize = 50;
@@ -39,6 +42,8 @@ pub struct Request {
     pub policies: Policies,
     /// Whether every variant is reported.
     pub report_variants: bool,
+    /// Whether each value is explained by what every variant has added to it.
+    pub explain: bool,
     /// Set from outside when nobody waits for the answer any more.
     pub stop: Arc<AtomicBool>,
 }
@@ -67,11 +72,13 @@ pub fn predict(
         models: panel.models.clone(),
         assemblies: (0..panel.models.len()).map(|model| panel.matched_on(model).cloned()).collect(),
         policies: request.policies.clone(),
+        explained: request.explain,
         genes_not_found: request.selection.not_found.clone(),
     };
     let mut pass = Pass {
-        ledger: Ledger::new(&panel, &request.policies, people, request.report_variants),
+        ledger: Ledger::new(&panel, request, people),
         schedule: Schedule::new(&panel),
+        queue: Queue::new(&panel, request.explain),
         panel: &panel,
         request,
         heading,
@@ -146,17 +153,6 @@ struct Totals {
     haploid_scaled: u64,
 }
 
-/// The dosages of what was counted at the current record.
-#[derive(Default)]
-struct Decoded {
-    count: Option<Count>,
-    /// Of all people, for frequencies.
-    frequency: f64,
-    called: usize,
-    /// Of the chosen people.
-    row: DosageRow,
-}
-
 struct Pass<'a> {
     panel: &'a Panel,
     request: &'a Request,
@@ -164,6 +160,7 @@ struct Pass<'a> {
     chosen: Option<Vec<u32>>,
     ledger: Ledger<'a>,
     schedule: Schedule,
+    queue: Queue,
     answer: &'a mut dyn Answer,
     /// Answers that wait until enough has matched.
     held: Vec<GeneAnswer>,
@@ -184,10 +181,7 @@ impl Pass<'_> {
         let mut wanted: Vec<(u32, Fit)> = Vec::new();
         let mut undecided: Vec<(u32, Fit)> = Vec::new();
         loop {
-            if self.request.stop.load(Ordering::Relaxed) {
-                let gone = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "nobody waits for the answer");
-                return Err(AnswerError::Io(gone).into());
-            }
+            self.check_stop()?;
             let Some(site) = source.next_site()? else { break };
             self.totals.records += 1;
             self.sampled.keep(&site);
@@ -226,6 +220,14 @@ impl Pass<'_> {
                 continue;
             }
             self.take(source, &mut wanted, &undecided, chromosome.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn check_stop(&self) -> Result<(), AnswerError> {
+        if self.request.stop.load(Ordering::Relaxed) {
+            let gone = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "nobody waits for the answer");
+            return Err(AnswerError::Io(gone));
         }
         Ok(())
     }
@@ -301,14 +303,7 @@ impl Pass<'_> {
             }
         }
         for (row, fit) in wanted.iter().copied() {
-            let at = self.decode(source, fit.count, chromosome)?;
-            let missing = self.decoded[at].row.missing;
-            if missing == 0 {
-                self.ledger.add(row, &self.decoded[at].row.values, 0);
-            } else {
-                self.fill(row, at, fit.count).map_err(|error| error.at(source.place()))?;
-                self.ledger.add(row, &self.filled, missing);
-            }
+            self.add(source, (row, fit.count), chromosome)?;
         }
         let first = self.decoded.iter().find(|decoded| decoded.count.is_some());
         self.totals.missing += first.map_or(0, |decoded| decoded.row.missing as u64);
@@ -316,87 +311,22 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Returns where in `decoded` the dosages of `count` at the current record are.
-    fn decode(
-        &mut self,
-        source: &mut dyn GenotypeSource,
-        count: Count,
-        chromosome: Option<&Chromosome>,
-    ) -> Result<usize, GenotypeError> {
-        if let Some(at) = self.decoded.iter().position(|decoded| decoded.count == Some(count)) {
-            return Ok(at);
-        }
-        let at = self.decoded.iter().position(|decoded| decoded.count.is_none()).unwrap_or(self.decoded.len());
-        if at == self.decoded.len() {
-            self.decoded.push(Decoded::default());
-        }
-        let decoded = &mut self.decoded[at];
-        decoded.count = Some(count);
-        let row = &mut decoded.row;
-        let allele = if let Count::Allele(allele) = count { allele } else { 0 };
-        source.dosages(allele, row)?;
-        if count == Count::NotReference {
-            row.values.iter_mut().for_each(|dosage| *dosage = 2.0 - *dosage);
-            // A haploid call has one copy in all.
-            row.haploid.iter().for_each(|at| row.values[*at as usize] -= 1.0);
-        }
-        if !row.haploid.is_empty() && chromosome.is_some_and(|chromosome| chromosome.as_str() == "chrX") {
-            let people = source.samples().iter().as_slice();
-            for at in row.haploid.iter().filter(|at| people[**at as usize].sex == Sex::Male) {
-                row.values[*at as usize] *= 2.0;
-                self.totals.haploid_scaled += 1;
-            }
-        }
-        let needs_frequency = self.request.policies.ambiguous == crate::genotype::policy::Ambiguous::Frequency
-            || self.request.policies.missing == Missing::Cohort && row.missing > 0;
-        if needs_frequency {
-            let known = row.values.iter().filter(|dosage| !dosage.is_nan());
-            let (sum, called) = known.fold((0.0, 0), |(sum, n), dosage| (sum + f64::from(*dosage), n + 1));
-            decoded.called = called;
-            decoded.frequency = if called == 0 { f64::NAN } else { sum / (2 * called) as f64 };
-        }
-        if let Some(chosen) = &self.chosen {
-            let values = chosen.iter().map(|at| row.values[*at as usize]).collect();
-            row.values = values;
-            row.missing = row.values.iter().filter(|dosage| dosage.is_nan()).count();
-            row.haploid.retain(|at| chosen.binary_search(at).is_ok());
-        }
-        Ok(at)
+    fn close(&mut self, gene: u32) -> Result<(), PredictionError> {
+        self.check_stop()?;
+        let closed = self.ledger.close(gene)?;
+        self.queue.push(&mut self.ledger, closed)?;
+        self.give()
     }
 
-    /// Copies decoded dosages with the missing ones as the policy has them.
-    fn fill(&mut self, row: u32, at: usize, count: Count) -> Result<(), GenotypeError> {
-        let decoded = &self.decoded[at];
-        let stand_in = match self.request.policies.missing {
-            Missing::Mean => self.panel.variant(row).frequency.map_or(f32::NAN, |frequency| 2.0 * frequency),
-            Missing::Cohort => (2.0 * decoded.frequency) as f32,
-            Missing::Ref => {
-                if count == Count::Allele(0) {
-                    2.0
-                } else {
-                    0.0
-                }
-            }
-            Missing::Drop => 0.0,
-            Missing::Error => {
-                let person = decoded.row.values.iter().position(|dosage| dosage.is_nan()).unwrap_or(0);
-                let id = self.heading.samples.iter().nth(person).map(|sample| sample.id.clone()).unwrap_or_default();
-                return Err(GenotypeError::new(Fault::Field {
-                    field: format!("sample {} ('{id}')", person + 1),
-                    reason: "its genotype is missing, and missing=error was asked for".to_owned(),
-                }));
-            }
-        };
-        if !stand_in.is_nan() {
-            self.totals.imputed += decoded.row.missing as u64;
+    /// Gives the genes that have their values to the answer.
+    fn give(&mut self) -> Result<(), PredictionError> {
+        while let Some(answer) = self.queue.pop() {
+            self.give_one(answer)?;
         }
-        self.filled.clear();
-        self.filled.extend(decoded.row.values.iter().map(|dosage| if dosage.is_nan() { stand_in } else { *dosage }));
         Ok(())
     }
 
-    fn close(&mut self, gene: u32) -> Result<(), PredictionError> {
-        let answer = self.ledger.close(gene)?;
+    fn give_one(&mut self, answer: GeneAnswer) -> Result<(), PredictionError> {
         if !self.has_begun && !self.is_assured() {
             self.held.push(answer);
             return Ok(());
@@ -420,7 +350,8 @@ impl Pass<'_> {
     fn is_assured(&self) -> bool {
         let least = self.request.policies.min_overlap;
         let rows = &self.panel.rows_of_models;
-        self.ledger.found.iter().zip(rows).all(|(found, rows)| *found > 0 && *found as f64 >= least * *rows as f64)
+        let is_assured = |found: u64, rows: u64| rows == 0 || found > 0 && found as f64 >= least * rows as f64;
+        self.ledger.found.iter().zip(rows).all(|(found, rows)| is_assured(*found, *rows))
     }
 
     fn finish(mut self, source: &dyn GenotypeSource) -> Result<Report, PredictionError> {
@@ -434,6 +365,8 @@ impl Pass<'_> {
         for gene in left {
             self.close(gene)?;
         }
+        self.queue.finish(&mut self.ledger)?;
+        self.give()?;
         let report = self.report(source);
         if report.diagnosis.is_some() {
             return Err(PredictionError::LowOverlap(Box::new(report)));

@@ -71,6 +71,16 @@ impl Selection {
         };
         self.models.iter().map(count).sum()
     }
+
+    /// Returns how many variants these genes have, counted once a gene and model.
+    #[must_use]
+    pub fn variants(&self) -> usize {
+        let count = |(model, genes): &(Arc<ServedGenotypeModel>, Option<Vec<usize>>)| match genes {
+            Some(genes) => genes.iter().map(|gene| model.model.genes()[*gene].rows.len()).sum(),
+            None => model.model.variants().rows.len(),
+        };
+        self.models.iter().map(count).sum()
+    }
 }
 
 /// Panels of whole models that were built before: building one is most of the work on a single person's genotypes.

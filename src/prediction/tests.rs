@@ -1,5 +1,6 @@
 //! The pass on small submissions that are made by hand: every case of the report, every policy, order and streaming.
 
+mod batches;
 mod order;
 
 use std::sync::Arc;
@@ -110,6 +111,8 @@ fn card(name: &str) -> GenotypeCard {
         n_samples: None,
         population: None,
         import: None,
+        training: None,
+        accuracy: Vec::new(),
         files: std::collections::BTreeMap::default(),
     }
 }
@@ -174,12 +177,17 @@ impl Answer for Kept {
 
 type Outcome = Result<(Report, Vec<(String, GeneAnswer)>), PredictionError>;
 
-fn run(models: &[Arc<ServedGenotypeModel>], mut source: Memory, policies: Policies) -> Outcome {
+fn run(models: &[Arc<ServedGenotypeModel>], source: Memory, policies: Policies) -> Outcome {
+    answered(models, source, policies, false)
+}
+
+fn answered(models: &[Arc<ServedGenotypeModel>], mut source: Memory, policies: Policies, explain: bool) -> Outcome {
     let request = Request {
         selection: Selection::of(models.to_vec(), &[]),
         samples: None,
         policies,
         report_variants: true,
+        explain,
         stop: Arc::default(),
     };
     let mut kept = Kept::default();
@@ -451,6 +459,7 @@ fn samples_and_genes_can_be_chosen() {
         samples: Some(vec!["S2".to_owned(), "S0".to_owned()]),
         policies: lenient(),
         report_variants: false,
+        explain: false,
         stop: Arc::default(),
     };
     let mut kept = Kept::default();

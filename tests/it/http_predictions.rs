@@ -195,6 +195,55 @@ async fn unknown_is_null_with_a_reason() {
 }
 
 #[tokio::test]
+async fn contributions_add_up_to_the_prediction() {
+    let app = Setup::predicting().build();
+    let mut body = submission();
+    body["variants"][1]["dosages"][0] = Value::Null;
+    let plain = predict(&app, "?model=all", &body).await.json();
+    let answer = predict(&app, "?model=all&explain=true", &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let explained = answer.json();
+    for (gene, plain) in explained["genes"].as_array().unwrap().iter().zip(plain["genes"].as_array().unwrap()) {
+        assert!(plain.get("explanation").is_none());
+        assert_eq!((&gene["gene"], &gene["values"]), (&plain["gene"], &plain["values"]));
+        let explanation = &gene["explanation"];
+        assert_eq!(explanation["method"], "exact");
+        let variants = explanation["variants"].as_array().unwrap();
+        assert_eq!(variants.len() as u64, gene["n_snps_used"].as_u64().unwrap());
+        for (person, value) in gene["values"].as_array().unwrap().iter().enumerate() {
+            let of_variants = variants.iter().map(|one| one["values"][person].as_f64());
+            let sum: Option<f64> = std::iter::once(explanation["base"].as_f64()).chain(of_variants).sum();
+            match value.as_f64() {
+                Some(value) => assert!((sum.unwrap() - value).abs() < 1e-9, "{gene}"),
+                None => assert_eq!(sum, None, "{gene}"),
+            }
+        }
+    }
+    let alpha = &explained["genes"][0]["explanation"]["variants"];
+    assert_eq!(alpha[1], json!({"variant": "rs2", "values": [null, 0.5, 0.0]}));
+    // A gene without values has nothing to explain, and says so.
+    let low = predict(&app, "?model=blood&gene=beta&explain=true&min_overlap=0.9&absent=unknown", &submission()).await;
+    assert!(low.status == StatusCode::UNPROCESSABLE_ENTITY || low.json()["genes"][0]["explanation"].is_null());
+    for format in ["tsv", "bed", "arrow", "parquet"] {
+        let refused = predict(&app, &format!("?model=blood&explain=true&format={format}"), &submission()).await;
+        assert_eq!(refused.problem(), "/problems/invalid-parameter", "{format}");
+        assert!(refused.text().contains("format=json"), "{}", refused.text());
+    }
+    let check = app.post("/v1/predictions/check?model=blood&explain=true", &submission()).await;
+    assert_eq!(check.problem(), "/problems/invalid-parameter");
+    let limits = HttpLimits { answer_values: 11, ..HttpLimits::default() };
+    let small = Setup { limits, ..Setup::predicting() }.build();
+    assert_eq!(predict(&small, "?model=blood", &submission()).await.status, StatusCode::OK);
+    let many = predict(&small, "?model=blood&explain=true", &submission()).await;
+    assert_eq!(many.problem(), "/problems/limit-passed");
+    let says = "4 variants of the genes × 3 people are more contributions than the limit of 11: choose genes by gene= \
+                and people by sample=";
+    assert!(many.text().contains(says), "{}", many.text());
+    let chosen = predict(&small, "?model=blood&explain=true&gene=ALPHA", &submission()).await;
+    assert_eq!(chosen.status, StatusCode::OK, "{}", chosen.text());
+}
+
+#[tokio::test]
 async fn low_overlap_is_a_problem_with_its_report_and_check_explains_it() {
     let app = Setup::predicting().build();
     let mut body = submission();
@@ -327,7 +376,13 @@ async fn models_show_their_genes_and_variants() {
         );
     }
     let tsv = app.get("/v1/models/blood/genes/BETA?format=tsv").await.text();
-    assert!(tsv.starts_with("id\tchromosome\tposition\tother_allele\teffect_allele"), "{tsv}");
+    let columns =
+        "id\tchromosome\tposition\tother_allele\teffect_allele\teffect_allele_frequency\tweight\tscale\tshare\n";
+    assert!(tsv.starts_with(columns) && tsv.contains("\tNA\t2\tNA\t"), "{tsv}");
+    let genes = app.get("/v1/models/blood/genes?format=tsv").await.text();
+    assert!(genes.contains("r2\tp_value\tr\trsq\tinner_r2\tmethod\n"), "{genes}");
+    let card = app.get("/v1/models/blood").await.json();
+    assert_eq!((&card["training"], &card["accuracy"]), (&Value::Null, &json!([])));
     assert_eq!(app.get("/v1/models/blood/genes/GAMMA").await.problem(), "/problems/unknown-gene");
     assert_eq!(app.get("/v1/models/nearest-two/genes").await.problem(), "/problems/unknown-model");
 }

@@ -229,8 +229,13 @@ pub fn expression_model(name: &str, rows: &[Row]) -> Arc<ServedGenotypeModel> {
             continue;
         }
         let (id, version) = GeneId::parse(gene).unwrap();
-        let accuracy =
-            GeneAccuracy { r2: Some(0.25), p_value: Some(1e-5), n: Some(100), kind: "cross-validation".to_owned() };
+        let accuracy = GeneAccuracy {
+            r2: Some(0.25),
+            p_value: Some(1e-5),
+            n: Some(100),
+            kind: "cross-validation".to_owned(),
+            ..GeneAccuracy::default()
+        };
         genes.push(ModelGene {
             id,
             version,
@@ -275,6 +280,8 @@ pub fn expression_model(name: &str, rows: &[Row]) -> Arc<ServedGenotypeModel> {
         n_samples: Some(100),
         population: None,
         import: None,
+        training: None,
+        accuracy: Vec::new(),
         files: BTreeMap::new(),
     };
     let linear = Linear::new(genes, table, rows.iter().map(|row| row.5).collect()).unwrap();

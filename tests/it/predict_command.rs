@@ -186,6 +186,33 @@ fn genes_people_report_and_variants() {
 }
 
 #[test]
+fn a_genes_lines_for_a_person_add_up_to_the_prediction() {
+    let lab = Lab::new();
+    let table = fs::read_to_string(lab.vcf("o.tsv", &["--explain", "e.tsv", "--variants", "v.tsv"])).unwrap();
+    assert_eq!(table, fs::read_to_string(lab.vcf("plain.tsv", &[])).unwrap());
+    let genes: Vec<&str> = table.lines().next().unwrap().split('\t').skip(2).collect();
+    let mut sums = std::collections::BTreeMap::<(String, String), f64>::new();
+    let log = fs::read_to_string(lab.path("e.tsv")).unwrap();
+    let mut lines = log.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    assert_eq!(lines.next().unwrap(), ["model", "gene_id", "symbol", "sample", "variant", "contribution"]);
+    for cells in lines {
+        assert_eq!((cells.len(), cells[0]), (6, "m"));
+        *sums.entry((cells[1].to_owned(), cells[3].to_owned())).or_default() += number(cells[5]);
+    }
+    assert_eq!(log.matches("\t(base)\t").count(), sums.len());
+    for line in table.lines().skip(1) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        for (gene, value) in genes.iter().zip(&cells[2..]) {
+            let id = gene.split('.').next().unwrap();
+            let sum = sums.remove(&(id.to_owned(), cells[1].to_owned()));
+            let value = number(value);
+            assert!(sum.is_none() && value.is_nan() || (sum.unwrap() - value).abs() < 1e-8, "{gene} {sum:?} {value}");
+        }
+    }
+    assert!(sums.is_empty(), "{sums:?}");
+}
+
+#[test]
 fn the_standard_input_is_a_file_like_any_other() {
     let lab = Lab::new();
     let expected = fs::read_to_string(lab.vcf("file.tsv", &[])).unwrap();
@@ -272,6 +299,7 @@ fn a_file_that_is_there_is_replaced_by_a_whole_one_only() {
     fs::write(lab.path("v.tsv"), "precious, too\n").unwrap();
     lab.fails(&["--model", "m", "--vcf", "cut.vcf", "--out", "o.tsv", "--variants", "v.tsv"], "cut.vcf");
     lab.fails(&["--model", "m", "--vcf", "cut.vcf", "--out", "new.tsv", "--variants", "new.log"], "cut.vcf");
+    lab.fails(&["--model", "m", "--vcf", "cut.vcf", "--out", "new.tsv", "--explain", "new.log"], "cut.vcf");
     assert_eq!(fs::read_to_string(lab.path("v.tsv")).unwrap(), "precious, too\n");
     assert_eq!(fs::read_to_string(&out).unwrap(), "precious\n");
     lab.vcf("o.tsv", &[]);

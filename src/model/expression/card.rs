@@ -43,6 +43,12 @@ pub struct GenotypeCard {
     pub population: Option<String>,
     /// Where it came from, for a model that others trained.
     pub import: Option<ImportRecord>,
+    /// What it was trained on and how, for a model that this program trained; boxed, since few have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Box<GenotypeTraining>>,
+    /// Its accuracy in people held out beside that of the other methods on the same folds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accuracy: Vec<MethodAccuracy>,
     /// The other files of the folder with their SHA-256.
     pub files: BTreeMap<String, String>,
 }
@@ -81,4 +87,84 @@ pub struct ImportRecord {
     pub notes: Vec<String>,
     /// This program's version.
     pub tissuecast_version: String,
+}
+
+/// What a genotype model was trained on, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenotypeTraining {
+    /// People by population.
+    pub population: BTreeMap<String, usize>,
+    /// How many people.
+    pub people: usize,
+    /// How many genes.
+    pub genes: usize,
+    /// How far from a gene its variants may lie, in base pairs.
+    pub window_bp: u32,
+    /// Folds that accuracy was measured in.
+    pub outer_folds: usize,
+    /// Folds that settings were chosen in, within the training part of each outer fold.
+    pub inner_folds: usize,
+    /// Networks whose mean is served; 1 for a linear model.
+    pub members: usize,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// What was done to the measured expression before it was fitted.
+    pub transform: String,
+    /// Covariates that expression was freed of, by name.
+    pub covariates: Vec<String>,
+    /// Annotations of variants that were read, by name.
+    pub annotations: Vec<String>,
+    /// The least frequency of the rarer allele of a variant that was read.
+    pub min_maf: f64,
+    /// The files that it was trained on, with their SHA-256.
+    pub sources: BTreeMap<String, String>,
+    /// A digest of the people, genes, variants and values as they were fitted.
+    pub cohort_digest: String,
+    /// The command that gives the same weights again.
+    pub command: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// This program's version.
+    pub tissuecast_version: String,
+    /// What the published description says of the method, in sentences.
+    pub stated_by_paper: Vec<String>,
+    /// What it leaves open and was chosen here, in sentences.
+    pub our_choice: Vec<String>,
+}
+
+/// The genes that a method's accuracy is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GeneSet {
+    /// All that were trained.
+    All,
+    /// Those that the training folds alone show to be heritable.
+    Heritable,
+}
+
+/// One method's accuracy over a set of genes, in people held out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodAccuracy {
+    /// The method's name.
+    pub method: String,
+    /// Which genes.
+    pub genes: GeneSet,
+    /// How many genes.
+    pub n_genes: usize,
+    /// Mean over genes of the correlation of predicted and measured expression.
+    pub mean_r: f64,
+    /// Bootstrap interval (95 %) of that mean over genes.
+    pub interval_r: [f64; 2],
+    /// Median over genes of the correlation.
+    pub median_r: f64,
+    /// Mean over genes of the squared correlation.
+    pub mean_r2: f64,
+    /// Mean over genes of 1 − residual ÷ total sum of squares.
+    pub mean_rsq: f64,
+    /// Genes with a correlation above 0.1, 0.2 and 0.3.
+    pub r_above: [usize; 3],
+    /// How people were held out, such as `nested cross-validation, 5 outer folds`.
+    pub split: String,
 }

@@ -2,7 +2,7 @@
 //!
 //! No intercept: expression was centred before such models were trained, so predictions are known up to a constant.
 
-use super::{GenePrediction, GenotypeModel, ModelGene};
+use super::{Explained, ExplanationMethod, Gathered, GenePrediction, GenotypeModel, ModelGene};
 use crate::genotype::variants::VariantTable;
 use crate::model::ModelError;
 
@@ -40,6 +40,29 @@ impl Linear {
         }
         Ok(Self { genes, variants, weights })
     }
+
+    fn sum(&self, people: usize) -> Sum<'_> {
+        Sum { weights: &self.weights, values: vec![0.0; people] }
+    }
+
+    /// The gathered sum, in the order in which a sum that goes along has it, so that both are the same to the last bit.
+    fn gathered_sum(&self, gene: &Gathered) -> Vec<f64> {
+        let mut sum = self.sum(gene.people);
+        gene.rows.iter().for_each(|(row, dosages)| sum.add(*row, dosages));
+        sum.values
+    }
+
+    fn explain_one(&self, gene: &Gathered) -> Explained {
+        let mut base = 0.0;
+        let mut contributions = Vec::with_capacity(gene.rows.len());
+        for (row, dosages) in &gene.rows {
+            let (weight, mean) = (self.weights[*row], self.variants.rows[*row].baseline_dosage());
+            base += weight * mean;
+            contributions.push((*row, dosages.iter().map(|dosage| weight * (f64::from(*dosage) - mean)).collect()));
+        }
+        contributions.sort_unstable_by_key(|(row, _)| *row);
+        Explained { values: self.gathered_sum(gene), base, contributions, method: ExplanationMethod::Exact }
+    }
 }
 
 impl GenotypeModel for Linear {
@@ -61,7 +84,15 @@ impl GenotypeModel for Linear {
     }
 
     fn start(&self, _gene: usize, people: usize) -> Box<dyn GenePrediction + '_> {
-        Box::new(Sum { weights: &self.weights, values: vec![0.0; people] })
+        Box::new(self.sum(people))
+    }
+
+    fn finish_batch(&self, genes: &[Gathered]) -> Result<Vec<Vec<f64>>, ModelError> {
+        Ok(genes.iter().map(|gene| self.gathered_sum(gene)).collect())
+    }
+
+    fn explain(&self, genes: &[Gathered]) -> Result<Vec<Explained>, ModelError> {
+        Ok(genes.iter().map(|gene| self.explain_one(gene)).collect())
     }
 }
 

@@ -283,5 +283,11 @@ pub fn accuracy(
 ) -> Option<GeneAccuracy> {
     let r2 = r2.filter(|r2| (lowest_r2..=1.0).contains(r2));
     let p_value = p_value.filter(|p| (0.0..=1.0).contains(p));
-    (r2.is_some() || p_value.is_some()).then(|| GeneAccuracy { r2, p_value, n, kind: kind.to_owned() })
+    (r2.is_some() || p_value.is_some()).then(|| GeneAccuracy {
+        r2,
+        p_value,
+        n,
+        kind: kind.to_owned(),
+        ..GeneAccuracy::default()
+    })
 }

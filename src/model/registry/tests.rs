@@ -44,6 +44,8 @@ fn card(version: &str) -> GenotypeCard {
         n_samples: None,
         population: None,
         import: None,
+        training: None,
+        accuracy: Vec::new(),
         files: BTreeMap::new(),
     }
 }

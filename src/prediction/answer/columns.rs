@@ -62,7 +62,7 @@ impl Batches {
     /// Takes a gene; returns a batch where it is full.
     pub(super) fn push(&mut self, heading: &Heading, gene: GeneAnswer) -> Result<Option<RecordBatch>, AnswerError> {
         check(heading, &gene)?;
-        self.waiting.push(GeneAnswer { variants: None, ..gene });
+        self.waiting.push(GeneAnswer { variants: None, explanation: None, ..gene });
         if self.waiting.len() < self.most { Ok(None) } else { self.take(heading) }
     }
 

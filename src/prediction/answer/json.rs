@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{ModelEntry, Output, check, json_text, number, out_of_order};
 use crate::genome::{Biotype, GeneSymbol};
 use crate::genotype::report::{KindCounts, Report, VariantOutcome};
-use crate::model::expression::GeneAccuracy;
-use crate::prediction::{Answer, AnswerError, GeneAnswer, Heading, Reason};
+use crate::model::expression::{ExplanationMethod, GeneAccuracy};
+use crate::prediction::{Answer, AnswerError, Explanation, GeneAnswer, Heading, Reason};
 
 /// Values between two looks at how much waits.
 const VALUES: usize = 8192;
@@ -48,6 +48,13 @@ struct After<'a> {
     variants: Option<&'a [VariantOutcome]>,
 }
 
+/// What stands before the contributions of an explanation's variants.
+#[derive(Serialize)]
+struct BeforeVariants {
+    base: f64,
+    method: ExplanationMethod,
+}
+
 /// First and last base, from 1.
 #[derive(Serialize)]
 struct Interval<'a> {
@@ -85,7 +92,28 @@ impl<W: Write> JsonAnswer<W> {
             }
             self.output.spill()?;
         }
-        self.output.buffer().extend_from_slice(b"],");
+        self.output.buffer().push(b']');
+        Ok(())
+    }
+
+    fn explanation(&mut self, explanation: Option<&Explanation>) -> Result<(), AnswerError> {
+        self.output.buffer().extend_from_slice(b",\"explanation\":");
+        let Some(Explanation { base, method, variants }) = explanation else {
+            self.output.buffer().extend_from_slice(b"null");
+            return Ok(());
+        };
+        let before = json_text(&BeforeVariants { base: *base, method: *method })?;
+        let out = self.output.buffer();
+        out.extend_from_slice(before.strip_suffix('}').unwrap_or(&before).as_bytes());
+        out.extend_from_slice(b",\"variants\":[");
+        for (at, one) in variants.iter().enumerate() {
+            let before: &[u8] = if at == 0 { b"{\"variant\":" } else { b",{\"variant\":" };
+            self.output.buffer().extend_from_slice(before);
+            self.output.buffer().extend_from_slice(json_text(&one.variant)?.as_bytes());
+            self.values(&one.values)?;
+            self.output.buffer().push(b'}');
+        }
+        self.output.buffer().extend_from_slice(b"]}");
         Ok(())
     }
 }
@@ -138,7 +166,14 @@ impl<W: Write> Answer for JsonAnswer<W> {
         out.extend_from_slice(between);
         out.extend_from_slice(before.strip_suffix('}').unwrap_or(&before).as_bytes());
         self.values(&answer.values)?;
-        self.output.buffer().extend_from_slice(after.strip_prefix('{').unwrap_or(&after).as_bytes());
+        let out = self.output.buffer();
+        out.push(b',');
+        let after = after.strip_prefix('{').unwrap_or(&after);
+        out.extend_from_slice(after.strip_suffix('}').unwrap_or(after).as_bytes());
+        if heading.explained {
+            self.explanation(answer.explanation.as_ref())?;
+        }
+        self.output.buffer().push(b'}');
         Ok(self.output.spill()?)
     }
 

@@ -33,12 +33,18 @@ fn model(name: &str, assembly: &str, genes: &[&str]) -> Arc<ServedGenotypeModel>
         n_samples: None,
         population: None,
         import: None,
+        training: None,
+        accuracy: Vec::new(),
         files: std::collections::BTreeMap::new(),
     };
     let gene = |name: &&str| {
         let (id, version) = GeneId::parse(name).unwrap();
-        let accuracy =
-            GeneAccuracy { r2: Some(0.25), p_value: None, n: Some(280), kind: "cross-validation".to_owned() };
+        let accuracy = GeneAccuracy {
+            r2: Some(0.25),
+            n: Some(280),
+            kind: "cross-validation".to_owned(),
+            ..GeneAccuracy::default()
+        };
         ModelGene {
             id,
             version,
@@ -64,6 +70,7 @@ fn heading(samples: Vec<Sample>, models: Vec<Arc<ServedGenotypeModel>>) -> Headi
             .collect(),
         models,
         policies: Policies::default(),
+        explained: false,
         genes_not_found: vec!["NOPE\"1".to_owned()],
     }
 }
@@ -100,6 +107,7 @@ fn gene((model, gene): (usize, usize), values: &[f64], place: Option<(&str, u32,
         reason: None,
         interval: place.map(|(chromosome, start, end)| (Chromosome::parse(chromosome).unwrap(), start, end)),
         variants: None,
+        explanation: None,
     }
 }
 

@@ -50,12 +50,13 @@ impl Pass<'_> {
         let overlap = if possible == 0 { 0.0 } else { (found as f64 / possible as f64).min(1.0) };
         // A model none of whose variants is on the submitted chromosomes is no mistake unless all are like that.
         let nothing_at_all = self.ledger.found.iter().all(|found| *found == 0);
+        let all_rows = self.panel.rows_of_models[model];
         let is_low = match found {
-            0 => rows > 0 || self.has_rows_anywhere(model) || nothing_at_all,
+            // Nothing to be found is no mistake either.
+            0 => rows > 0 || all_rows > 0 && (self.has_rows_anywhere(model) || nothing_at_all),
             _ => overlap < self.request.policies.min_overlap,
         };
         let outcomes = self.ledger.outcomes[model];
-        let all_rows = self.panel.rows_of_models[model];
         ModelReport {
             model: served.card.name.clone(),
             matched_on: self.panel.matched_on(model).map(ToString::to_string),
@@ -65,6 +66,7 @@ impl Pass<'_> {
             genes_predicted: outcomes.predicted,
             genes_below_min_overlap: outcomes.below_min_overlap,
             genes_without_variants: outcomes.without_variants,
+            genes_without_model: outcomes.without_model,
             diagnosis: is_low.then(|| self.sampled.diagnose(self.panel, model, found, all_rows)),
         }
     }

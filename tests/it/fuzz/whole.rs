@@ -68,6 +68,7 @@ fn run(case: &Case, kinds: &[FileKind]) -> bool {
         samples: (case.choice % 5 == 4).then(|| vec!["S3".to_owned(), "S1".to_owned()]),
         policies: policies(case.choice),
         report_variants: case.choice.is_multiple_of(2),
+        explain: case.choice.is_multiple_of(3),
         stop: Arc::default(),
     };
     let Ok(mut source) = open(case, kinds) else { return false };

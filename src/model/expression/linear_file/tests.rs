@@ -23,7 +23,14 @@ fn gene(name: &str, rows: Range<usize>, accuracy: Option<GeneAccuracy>) -> Model
 }
 
 fn model() -> Linear {
-    let accuracy = GeneAccuracy { r2: Some(0.1), p_value: None, n: Some(7), kind: "measured".to_owned() };
+    let accuracy = GeneAccuracy {
+        r2: Some(0.1),
+        n: Some(7),
+        kind: "measured".to_owned(),
+        r: Some(0.3),
+        method: Some("elastic-net".to_owned()),
+        ..GeneAccuracy::default()
+    };
     let place = |chromosome: &str, base| Some((Chromosome::parse(chromosome).unwrap(), position(base)));
     let row = |id: &str, place, other: &str, effect: &str, frequency| ModelVariant {
         id: VariantId::parse(id),

@@ -1,6 +1,8 @@
 //! The text forms, letter by letter and read back by hand.
 
 use super::*;
+use crate::model::expression::ExplanationMethod;
+use crate::prediction::{Contributions, Explanation};
 
 fn text(form: Form, heading: &Heading, genes: &[GeneAnswer]) -> String {
     String::from_utf8(bytes(form, Packing::Plain, heading, genes).unwrap()).unwrap()
@@ -131,6 +133,59 @@ fn the_log_tells_of_every_variant() {
     let mut log = VariantLog::new(Output::new(Vec::new(), Packing::Plain));
     let error = give(&mut log, &heading, &genes).unwrap_err().to_string();
     assert!(error.contains("'ENSG00000000001.4' cannot be listed"), "{error}");
+}
+
+fn explained() -> (Heading, GeneAnswer) {
+    let (heading, genes) = two_models();
+    let variants = vec![
+        Contributions { variant: "rs\t1".to_owned(), values: vec![0.025, f64::NAN, -1.0 / 3.0] },
+        Contributions { variant: "chr2:7:A:\"G\"".to_owned(), values: vec![0.0, 1.0, -0.1] },
+    ];
+    let explanation = Explanation { base: 0.1, method: ExplanationMethod::IntegratedGradients, variants };
+    let answer = GeneAnswer { explanation: Some(explanation), ..genes[0].clone() };
+    (Heading { explained: true, ..heading }, answer)
+}
+
+#[test]
+fn json_has_the_explanation_where_it_was_asked_for() {
+    let (heading, answer) = explained();
+    let without = GeneAnswer { explanation: None, ..answer.clone() };
+    let text = text(Form::Json, &heading, &[answer.clone(), without]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected = serde_json::json!({"base": 0.1, "method": "integrated gradients", "variants": [
+        {"variant": "rs\t1", "values": [0.025, null, -0.333_333_333_3]},
+        {"variant": "chr2:7:A:\"G\"", "values": [0.0, 1.0, -0.1]},
+    ]});
+    assert_eq!((&json["genes"][0]["explanation"], &json["genes"][1]["explanation"]), (&expected, &().into()));
+    let short = Contributions { variant: "rs1".to_owned(), values: vec![1.0] };
+    for (values, says) in [(vec![1.0], "1 contributions"), (vec![f64::INFINITY; 3], "an infinite contribution")] {
+        let mut wrong = answer.clone();
+        wrong.explanation.as_mut().unwrap().variants = vec![Contributions { values, ..short.clone() }];
+        let error = bytes(Form::Json, Packing::Plain, &heading, &[wrong]).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn the_log_tells_what_each_variant_has_added() {
+    let (heading, answer) = explained();
+    let mut log = Vec::new();
+    give(&mut ExplanationLog::new(Output::new(&mut log, Packing::Plain)), &heading, &[answer]).unwrap();
+    insta::assert_snapshot!(piped(&String::from_utf8(log).unwrap()), @r#"
+    model|gene_id|symbol|sample|variant|contribution
+    blood|ENSG00000000001|ALPHA|S1|(base)|0.1
+    blood|ENSG00000000001|ALPHA|S1|rs 1|0.025
+    blood|ENSG00000000001|ALPHA|S1|chr2:7:A:"G"|0
+    blood|ENSG00000000001|ALPHA|gene|(base)|0.1
+    blood|ENSG00000000001|ALPHA|gene|rs 1|NA
+    blood|ENSG00000000001|ALPHA|gene|chr2:7:A:"G"|1
+    blood|ENSG00000000001|ALPHA|sample:gene|(base)|0.1
+    blood|ENSG00000000001|ALPHA|sample:gene|rs 1|-0.3333333333
+    blood|ENSG00000000001|ALPHA|sample:gene|chr2:7:A:"G"|-0.1
+    "#);
+    let (heading, genes) = two_models();
+    let error = give(&mut ExplanationLog::new(Output::new(Vec::new(), Packing::Plain)), &heading, &genes);
+    assert!(error.unwrap_err().to_string().contains("not asked for"));
 }
 
 #[test]
