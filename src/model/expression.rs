@@ -11,6 +11,8 @@ pub mod explained;
 pub mod golden;
 pub mod linear;
 pub mod linear_file;
+pub mod network;
+pub mod network_file;
 pub mod stored;
 
 use std::fmt;

@@ -136,7 +136,7 @@ impl Plan {
             inner_folds: 10,
             strengths: vec![0.25, 0.5, 1.0],
             shared_genes: 256,
-            cnn: CnnSettings { seed, ..CnnSettings::default() },
+            cnn: experiment(CnnSettings { seed, ..CnnSettings::default() }),
             seed,
         }
     }
@@ -515,6 +515,19 @@ impl<'a> Trainer<'a> {
         }
         Ok(())
     }
+}
+
+fn experiment(mut s: CnnSettings) -> CnnSettings {
+    let get = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<f32>().ok());
+    if let Some(v) = get("TC_LR") { s.learning_rate = v; }
+    if let Some(v) = get("TC_ER") { s.encoder_rate = v; }
+    if let Some(v) = get("TC_SPREAD") { s.spread = v; }
+    if let Some(v) = get("TC_L1") { s.scale_penalty = v; }
+    if let Some(v) = get("TC_WD") { s.weight_decay = v; }
+    if let Some(v) = get("TC_STEPS") { s.steps = v as usize; }
+    if let Some(v) = get("TC_PAT") { s.patience = v as usize; }
+    if let Some(v) = get("TC_VAR") { s.variants = v as usize; }
+    s
 }
 
 fn device() -> Device {

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::cli::cohort::{CohortArgs, Loaded, TransformArg};
+use crate::evaluation::genotype::scores::GeneScores;
 use crate::evaluation::genotype::{Report, SELECTED, cross_predictions};
 use crate::genotype::variants::VariantTable;
 use crate::model::expression::card::{GeneSet, GenotypeTraining, KIND, MethodAccuracy};
@@ -18,7 +19,7 @@ use crate::model::expression::{GeneAccuracy, GenotypeCard, GenotypeModel, linear
 use crate::model::golden;
 use crate::model::registry;
 use crate::training::cohort::people::populations;
-use crate::training::genotype::models::{self, BuiltModel};
+use crate::training::genotype::models::{self, StoredForm};
 use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, choose};
 
 /// Bootstrap resamples over genes.
@@ -150,10 +151,11 @@ impl Writer<'_> {
     /// Writes the model of a method, or of the method that the inner folds favour for each gene.
     fn write(&self, name: &str, method: Option<GenotypeMethod>) -> anyhow::Result<()> {
         let label = method.map_or(SELECTED, GenotypeMethod::as_str);
-        let scores = self.report.gene_scores(label, None);
+        let scores = self.report.gene_scores(label, None).unwrap_or_default();
+        let scores: BTreeMap<&str, &GeneScores> = scores.iter().map(|score| (score.gene.as_str(), score)).collect();
         let method_of = |gene: usize| method.or_else(|| self.round.genes.get(gene).and_then(choose));
         let accuracy = |gene: usize| {
-            let score = scores?.get(gene)?;
+            let score = scores.get(&*self.loaded.cohort.genes.get(gene)?.name)?;
             let served = method_of(gene)?;
             let record = self.round.genes.get(gene)?.methods.get(&served)?;
             Some(GeneAccuracy {
@@ -168,15 +170,12 @@ impl Writer<'_> {
             })
         };
         let built = models::build(&self.loaded.cohort, self.round, method_of, accuracy)?;
-        let (model, mut files): (&dyn GenotypeModel, _) = match &built {
-            BuiltModel::Linear(model) => (model, linear_file::store(model)?),
-            BuiltModel::Network(model) => (model, network_file::store(model)?),
+        let model = built.model();
+        let (card_method, mut files) = match &built.form {
+            StoredForm::Linear(model) => (LINEAR, linear_file::store(model)?),
+            StoredForm::Network(model) => (label, network_file::store(model)?),
         };
         files.insert(golden::FILE.to_owned(), serde_json::to_vec(&GenotypeGolden::record(model)?)?);
-        let card_method = match &built {
-            BuiltModel::Linear(_) => LINEAR,
-            BuiltModel::Network(_) => label,
-        };
         let mut card = self.card(name, method, card_method, model)?;
         let folder = registry::write(self.folder, &mut card, &files)?;
         let loaded = registry::load(&folder).context("the model that was just written does not load")?;
@@ -255,8 +254,8 @@ impl Writer<'_> {
     fn accuracy(&self) -> Vec<MethodAccuracy> {
         let mut rows = Vec::new();
         for summary in self.report.methods.iter().filter(|summary| summary.control.is_none()) {
-            for (genes, of_genes) in [(GeneSet::All, &summary.all), (GeneSet::Heritable, &summary.heritable)] {
-                let Some(of_genes) = of_genes else { continue };
+            let heritable = summary.heritable.as_ref().map(|of_genes| (GeneSet::Heritable, of_genes));
+            for (genes, of_genes) in std::iter::once((GeneSet::All, &summary.all)).chain(heritable) {
                 rows.push(MethodAccuracy {
                     method: summary.method.clone(),
                     genes,

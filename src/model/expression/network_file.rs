@@ -98,5 +98,3 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<GenotypeNetwork, ModelE
     GenotypeNetwork::new(additive, encoders)
 }
 
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,9 @@
 //! From the round of everybody to the models that are served.
 
+use std::sync::Arc;
+
 use half::f16;
+use rayon::prelude::*;
 
 use super::{GenotypeMethod, NetworkWeights, TrainedRound, Weights};
 use crate::genome::Position;
@@ -8,17 +11,56 @@ use crate::genotype::variants::{ModelVariant, VariantTable};
 use crate::model::ModelError;
 use crate::model::expression::linear::Linear;
 use crate::model::expression::network::{Encoder, GenotypeNetwork};
-use crate::model::expression::{GeneAccuracy, ModelGene};
+use crate::model::expression::{Gathered, GeneAccuracy, GenotypeModel, ModelGene};
 use crate::model::scaled_cnn::Layout;
 use crate::training::cohort::Cohort;
 
 /// A model as it is stored.
 #[derive(Debug, Clone, PartialEq)]
-pub enum BuiltModel {
+pub enum StoredForm {
     /// Every gene is a weighted sum.
     Linear(Linear),
     /// Some genes have encoders.
     Network(GenotypeNetwork),
+}
+
+/// A model with the cohort's variants that its rows count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuiltModel {
+    /// The model.
+    pub form: StoredForm,
+    /// The cohort's variant of each row.
+    variants: Vec<usize>,
+}
+
+impl BuiltModel {
+    /// Returns the model as predictions see it.
+    #[must_use]
+    pub fn model(&self) -> &dyn GenotypeModel {
+        match &self.form {
+            StoredForm::Linear(model) => model,
+            StoredForm::Network(model) => model,
+        }
+    }
+
+    /// Predicts the people of the cohort from its own dosages, past every file and all matching: one list a gene, NaN
+    /// where the gene has no variants.
+    ///
+    /// # Errors
+    /// The model fails.
+    pub fn fitted(&self, cohort: &Cohort) -> Result<Vec<Vec<f64>>, ModelError> {
+        let (model, people) = (self.model(), cohort.people.len());
+        let of_gene = |(at, gene): (usize, &ModelGene)| {
+            if gene.rows.is_empty() {
+                return Ok(vec![f64::NAN; people]);
+            }
+            let dosages = cohort.dosages(self.variants[gene.rows.clone()].iter().copied());
+            let rows = gene.rows.clone().zip(dosages.chunks_exact(people)).map(|(row, own)| (row, Arc::from(own)));
+            let gathered = Gathered { gene: at, people, rows: rows.collect() };
+            model.finish_batch(&[gathered]).map(|values| values.into_iter().next().unwrap_or_default())
+        };
+        model.genes().par_iter().enumerate().map(of_gene).collect()
+    }
 }
 
 /// Builds the model in which each gene is predicted by the method that `choose` names; a gene without one, or without
@@ -32,19 +74,19 @@ pub fn build(
     choose: impl Fn(usize) -> Option<GenotypeMethod>,
     accuracy: impl Fn(usize) -> Option<GeneAccuracy>,
 ) -> Result<BuiltModel, ModelError> {
-    let (mut genes, mut rows, mut weights, mut encoders) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut genes, mut variants, mut weights, mut encoders) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (at, (gene, record)) in cohort.genes.iter().zip(&round.genes).enumerate() {
-        let start = rows.len();
+        let start = variants.len();
         let of_method = choose(at).and_then(|method| record.methods.get(&method));
         let mut encoder = None;
         match of_method.and_then(|record| record.weights.as_ref()) {
             Some(Weights::Linear(own)) => {
-                rows.extend(own.iter().map(|(variant, _)| row(cohort, *variant)));
+                variants.extend(own.iter().map(|(variant, _)| *variant));
                 weights.extend(own.iter().map(|(_, weight)| *weight));
             }
             Some(Weights::Network(network)) => {
-                let (own, additive, encoded) = of_network(cohort, network);
-                rows.extend(own);
+                let (own, additive, encoded) = of_network(network);
+                variants.extend(own);
                 weights.extend(additive);
                 encoder = encoded;
             }
@@ -60,20 +102,22 @@ pub fn build(
             biotype: gene.biotype.clone(),
             locus: Some((gene.chromosome.clone(), place(gene.start + 1)?, place(gene.end)?)),
             accuracy: accuracy(at),
-            rows: start..rows.len(),
+            rows: start..variants.len(),
         });
     }
     let table = VariantTable {
-        rows,
+        rows: variants.iter().map(|variant| row(cohort, *variant)).collect(),
         assembly: cohort.assembly.clone(),
         other_is_reference: cohort.other_is_reference,
         lifted: None,
     };
     let linear = Linear::new(genes, table, weights)?;
-    if encoders.iter().all(Option::is_none) {
-        return Ok(BuiltModel::Linear(linear));
-    }
-    Ok(BuiltModel::Network(GenotypeNetwork::new(linear, encoders)?))
+    let form = if encoders.iter().all(Option::is_none) {
+        StoredForm::Linear(linear)
+    } else {
+        StoredForm::Network(GenotypeNetwork::new(linear, encoders)?)
+    };
+    Ok(BuiltModel { form, variants })
 }
 
 fn row(cohort: &Cohort, variant: usize) -> ModelVariant {
@@ -87,8 +131,8 @@ fn row(cohort: &Cohort, variant: usize) -> ModelVariant {
     }
 }
 
-/// The rows of a network, what its linear skip adds by copy, and the encoder where it adds anything at all.
-fn of_network(cohort: &Cohort, network: &NetworkWeights) -> (Vec<ModelVariant>, Vec<f64>, Option<Encoder>) {
+/// The variants of a network, what its linear skip adds by copy, and the encoder where it adds anything at all.
+fn of_network(network: &NetworkWeights) -> (Vec<usize>, Vec<f64>, Option<Encoder>) {
     let layout = Layout::of_variants(network.variants.len());
     let members = network.parameters.chunks_exact(layout.parameters());
     let is_encoding = members.clone().any(|own| own[layout.head()].iter().any(|value| *value != 0.0));
@@ -100,7 +144,7 @@ fn of_network(cohort: &Cohort, network: &NetworkWeights) -> (Vec<ModelVariant>, 
     };
     let reads = |at: &usize| is_encoding || members.clone().any(|own| own[*at] != 0.0);
     let kept: Vec<usize> = (0..network.variants.len()).filter(reads).collect();
-    let rows = kept.iter().map(|at| row(cohort, network.variants[*at])).collect();
+    let variants = kept.iter().map(|at| network.variants[*at]).collect();
     // A float's digits are enough, and the file packs better.
     let weights = kept.iter().map(|at| f64::from(additive(*at) as f32)).collect();
     let encoder = is_encoding.then(|| {
@@ -112,7 +156,7 @@ fn of_network(cohort: &Cohort, network: &NetworkWeights) -> (Vec<ModelVariant>, 
         let deviations = (0..network.variants.len()).map(deviation).collect();
         Encoder { parameters, members: network.members, deviations }
     });
-    (rows, weights, encoder)
+    (variants, weights, encoder)
 }
 
 /// Rounds to what half precision holds.
