@@ -36,8 +36,13 @@ struct Waiting {
 
 impl Queue {
     pub(crate) fn new(panel: &Panel, explain: bool) -> Self {
+        Self::holding(panel, explain, MOST)
+    }
+
+    /// With another number of numbers that may wait.
+    pub(super) fn holding(panel: &Panel, explain: bool, most: usize) -> Self {
         let of_models = panel.models.iter().map(|model| (0, model.model.batch())).collect();
-        Self { explain, genes: VecDeque::new(), of_models, numbers: 0, most: MOST }
+        Self { explain, genes: VecDeque::new(), of_models, numbers: 0, most }
     }
 
     /// Takes the next gene: with its values, or with the dosages that they are to be made of.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tissuecast::genotype::ReadLimits;
 use tissuecast::http::state::HttpLimits;
 
-use crate::http_support::{Answer, App, Setup};
+use crate::http_support::{Answer, App, BLOOD, Setup, expression_model};
 
 const VCF: &str = "##fileformat=VCFv4.2\n##contig=<ID=chr12>\n\
     #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1\tS2\tS3\n\
@@ -222,8 +222,9 @@ async fn contributions_add_up_to_the_prediction() {
     let alpha = &explained["genes"][0]["explanation"]["variants"];
     assert_eq!(alpha[1], json!({"variant": "rs2", "values": [null, 0.5, 0.0]}));
     // A gene without values has nothing to explain, and says so.
-    let low = predict(&app, "?model=blood&gene=beta&explain=true&min_overlap=0.9&absent=unknown", &submission()).await;
-    assert!(low.status == StatusCode::UNPROCESSABLE_ENTITY || low.json()["genes"][0]["explanation"].is_null());
+    let low = predict(&app, "?model=blood&explain=true&min_overlap=0.9", &submission()).await.json();
+    assert_eq!(low["genes"][1]["reason"], "below_min_overlap");
+    assert!(low["genes"][1].get("explanation").is_some_and(Value::is_null), "{low}");
     for format in ["tsv", "bed", "arrow", "parquet"] {
         let refused = predict(&app, &format!("?model=blood&explain=true&format={format}"), &submission()).await;
         assert_eq!(refused.problem(), "/problems/invalid-parameter", "{format}");
@@ -385,6 +386,26 @@ async fn models_show_their_genes_and_variants() {
     assert_eq!((&card["training"], &card["accuracy"]), (&Value::Null, &json!([])));
     assert_eq!(app.get("/v1/models/blood/genes/GAMMA").await.problem(), "/problems/unknown-gene");
     assert_eq!(app.get("/v1/models/nearest-two/genes").await.problem(), "/problems/unknown-model");
+}
+
+#[tokio::test]
+async fn a_trained_models_card_says_how_and_how_well() {
+    let mut blood = Arc::into_inner(expression_model("blood", &BLOOD)).unwrap();
+    let training = json!({
+        "population": {"CEU": 3, "YRI": 2}, "people": 5, "genes": 2, "window_bp": 500_000, "outer_folds": 5,
+        "inner_folds": 10, "members": 4, "seed": 7, "transform": "rank", "covariates": ["PC1"], "annotations": [],
+        "min_maf": 0.05, "sources": {"a.bed": "12ab"}, "cohort_digest": "34cd", "command": "tissuecast train genotype",
+        "seconds": 1.5, "tissuecast_version": "0.1.0", "stated_by_paper": ["a"], "our_choice": ["b"],
+    });
+    let accuracy = json!([{
+        "method": "elastic-net", "genes": "heritable", "n_genes": 2, "mean_r": 0.3, "interval_r": [0.2, 0.4],
+        "median_r": 0.3, "mean_r2": 0.1, "mean_rsq": 0.08, "r_above": [2, 1, 0], "split": "5 outer folds",
+    }]);
+    blood.card.training = serde_json::from_value(training.clone()).unwrap();
+    blood.card.accuracy = serde_json::from_value(accuracy.clone()).unwrap();
+    let app = Setup { expression_models: vec![Arc::new(blood)], ..Setup::predicting() }.build();
+    let card = app.get("/v1/models/blood").await.json();
+    assert_eq!((&card["training"], &card["accuracy"]), (&training, &accuracy));
 }
 
 #[tokio::test]

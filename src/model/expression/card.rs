@@ -168,3 +168,24 @@ pub struct MethodAccuracy {
     /// How people were held out, such as `nested cross-validation, 5 outer folds`.
     pub split: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::expression::GeneAccuracy;
+
+    #[test]
+    fn cards_and_accuracies_of_before_load_and_stay_as_they_were() {
+        let card = serde_json::json!({
+            "schema": 1, "kind": "genotype", "name": "m", "version": "1", "method": "linear", "description": "",
+            "tissue": null, "assembly": null, "liftover": null, "unit": "z", "genes": 0, "weights": 0,
+            "has_frequencies": false, "n_samples": null, "population": null, "import": null, "files": {},
+        });
+        let loaded: GenotypeCard = serde_json::from_value(card.clone()).unwrap();
+        assert!(loaded.training.is_none() && loaded.accuracy.is_empty());
+        assert_eq!(serde_json::to_value(loaded).unwrap(), card);
+        let accuracy = serde_json::json!({"r2": 0.25, "p_value": null, "n": 7, "kind": "measured"});
+        let loaded: GeneAccuracy = serde_json::from_value(accuracy.clone()).unwrap();
+        assert_eq!(serde_json::to_value(loaded).unwrap(), accuracy);
+    }
+}

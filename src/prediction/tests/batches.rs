@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use super::super::ledger::Ledger;
+use super::super::queue::Queue;
 use super::*;
 use crate::model::ModelError;
 use crate::model::expression::{
@@ -77,13 +79,14 @@ fn ten() -> Vec<Row> {
     rows
 }
 
-/// A record for each row but the last, one genotype of each third record missing.
+/// A record for each row but the last of the ninth gene, one genotype of each third record missing.
 fn records(rows: &[Row]) -> Memory {
     let one = |(at, row): (usize, &Row)| {
         let copies = vec![if at % 3 == 0 { f32::NAN } else { 1.0 }, (at % 3) as f32, 0.25 * at as f32 % 2.0];
         Record("chr1", row.2.unwrap().1, ".", row.3, row.4, copies)
     };
-    Memory::new(rows[..rows.len() - 1].iter().enumerate().map(one).collect())
+    let absent = rows.len() - 2;
+    Memory::new(rows.iter().enumerate().filter(|(at, _)| *at != absent).map(one).collect())
 }
 
 /// Answers that can be compared although NaN is never NaN.
@@ -137,6 +140,38 @@ fn models_of_all_kinds_side_by_side_keep_the_order() {
 }
 
 #[test]
+fn what_waits_is_bounded_whatever_a_model_wants() {
+    let rows: Vec<Row> = ten().into_iter().filter(|row| row.2.unwrap().1.is_multiple_of(10_000)).collect();
+    let (stub, served) = together(&model("m", &rows, None), "m", 1_000);
+    let request = Request {
+        selection: Selection::of(vec![served], &[]),
+        samples: None,
+        policies: policies(),
+        report_variants: false,
+        explain: false,
+        stop: Arc::default(),
+    };
+    let panel = Panel::build(&request.selection, request.policies.assembly.as_ref());
+    let mut ledger = Ledger::new(&panel, &request, 3);
+    // A gene of three people and one variant holds six numbers.
+    let mut queue = Queue::holding(&panel, false, 12);
+    let site = Site { chromosome: None, position: None, ids: ".", reference: "A", alternatives: "G" };
+    let mut left = Vec::new();
+    for gene in 0..10 {
+        let (other, effect) = panel.alleles(gene);
+        ledger.consider(gene, crate::genotype::harmonise::fit(&site, other, effect), &site);
+        ledger.gather(gene, COPIES.into(), 0);
+        let closed = ledger.close(gene).unwrap();
+        queue.push(&mut ledger, closed).unwrap();
+        left.extend(std::iter::from_fn(|| queue.pop()).map(|answer| answer.gene));
+    }
+    assert_eq!((left.len(), (*stub.seen.lock().unwrap()).clone()), (9, vec![3, 3, 3]));
+    queue.finish(&mut ledger).unwrap();
+    left.extend(std::iter::from_fn(|| queue.pop()).map(|answer| answer.gene));
+    assert_eq!(left, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
 fn contributions_and_base_add_up_to_the_value() {
     let mut rows =
         [row("g", "rs1", 100, "A>G", 1.5), row("g", ".", 200, "A>G", -0.5), row("g", "rs3", 300, "A>G", 2.0)];
@@ -162,12 +197,12 @@ fn contributions_and_base_add_up_to_the_value() {
     let (_, genes) = answered(std::slice::from_ref(&linear), source(), homref, true).unwrap();
     assert_eq!(genes[0].1.explanation.as_ref().unwrap().variants[2].values, [0.0; 3]);
     // A gene without values has nothing to explain.
-    let strict = Policies { min_overlap: 0.7, ..Policies::default() };
-    let source = Memory::new(vec![record(100, "rs1", "A>G"), record(300, "rs3", "C>A")]);
-    let other = model("n", &[row("h", ".", 100, "A>G", 1.0)], None);
-    let (_, genes) = answered(&[linear, other], source, strict, true).unwrap();
-    let low = &genes.iter().find(|(name, _)| name == "m/g").unwrap().1;
-    assert_eq!((low.reason, &low.explanation), (Some(Reason::BelowMinOverlap), &None));
+    let more = [row("h", ".", 5_000, "A>G", 1.0), row("h", ".", 5_001, "A>G", 1.0)];
+    let both = model("m", &rows.into_iter().chain(more).collect::<Vec<_>>(), None);
+    let source = Memory::new([100, 5_000, 5_001].map(|at| record(at, ".", "A>G")).to_vec());
+    let (_, genes) = answered(&[both], source, Policies { min_overlap: 0.5, ..policies() }, true).unwrap();
+    assert_eq!((genes[0].1.reason, &genes[0].1.explanation), (Some(Reason::BelowMinOverlap), &None));
+    assert!(genes[1].1.explanation.is_some());
 }
 
 #[test]

@@ -64,6 +64,36 @@ fn holds_two_models(batch: &RecordBatch) {
 }
 
 #[test]
+fn every_form_has_a_gene_without_a_variant_in_the_model() {
+    let (heading, genes) = two_models();
+    let empty = GeneAnswer {
+        values: vec![f64::NAN; 3],
+        by_kind: KindCounts::default(),
+        weight_fraction_used: None,
+        reason: Some(Reason::NoVariantInModel),
+        variants: Some(Vec::new()),
+        ..genes[0].clone()
+    };
+    let genes = std::slice::from_ref(&empty);
+    for batch in arrow(&heading, genes).iter().chain(&parquet(&heading, genes).0) {
+        assert_eq!(texts(batch, "reason"), some(&["no_variant_in_model"]));
+        assert_eq!(numbers(batch, "S1"), [None]);
+    }
+    let json = bytes(Form::Json, Packing::Plain, &heading, genes).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(
+        (&json["genes"][0]["reason"], &json["genes"][0]["n_snps_in_model"]),
+        (&"no_variant_in_model".into(), &0.into())
+    );
+    for form in [Form::Tsv, Form::Bed] {
+        let text = String::from_utf8(bytes(form, Packing::Plain, &heading, genes).unwrap()).unwrap();
+        assert_eq!(text.matches("NA").count(), 3, "{text}");
+    }
+    let mut log = VariantLog::new(Output::new(Vec::new(), Packing::Plain));
+    assert!(give(&mut log, &heading, genes).is_ok());
+}
+
+#[test]
 fn arrow_and_parquet_read_back() {
     let (heading, genes) = two_models();
     let batches = arrow(&heading, &genes);
