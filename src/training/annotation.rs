@@ -24,10 +24,8 @@ use rayon::prelude::*;
 use self::intervals::{Intervals, is_comment, is_interval};
 use self::shape::{GENE_COLUMNS, GeneShape};
 use self::table::{Header, VariantIndex};
-use super::cohort::{Cohort, Table, TableError, TableProblem};
-use crate::genome::Assembly;
-use crate::genome::liftover::LiftoverError;
-use crate::reference::source::{Quoted, SourceError};
+use super::cohort::{ChainError, Cohort, Table, TableError, TableProblem};
+use crate::reference::source::SourceError;
 
 /// LD scores are summed over variants within this distance, in base pairs.
 pub const LD_REACH_BP: u32 = 500_000;
@@ -43,30 +41,9 @@ pub enum AnnotationError {
     /// A line is not what its format asks for.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// The chain file cannot be opened.
-    #[error("cannot open the chain file {file}")]
-    OpenChain {
-        /// The file.
-        file: Quoted,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-    /// The chain file cannot be read.
-    #[error("cannot use the chain file {file}")]
-    Chain {
-        /// The file.
-        file: Quoted,
-        /// Why.
-        source: LiftoverError,
-    },
-    /// The chain leads to another assembly than the genotypes'.
-    #[error("the chain file {file} does not lead to {assembly}, the genotypes' assembly")]
-    ChainLeadsElsewhere {
-        /// The file.
-        file: Quoted,
-        /// The genotypes' assembly.
-        assembly: Assembly,
-    },
+    /// The gene models' chain cannot be used.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// A file of annotations is neither of the two kinds.
     #[error("{0}: neither BED (chrom, start, end) nor a table whose header has SNP (or ID, rsid) or CHR and BP")]
     Kind(TableError),

@@ -5,6 +5,7 @@
 //! inputs know; the same files and settings give the same cohort, to the bit. Only chromosomes of which everybody has
 //! two copies are taken: genes on chrX, chrY and chrM are left out and counted.
 
+mod chain;
 pub mod covariates;
 mod expression_bed;
 mod genes;
@@ -23,6 +24,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+pub use self::chain::ChainError;
+pub(in crate::training) use self::chain::{open_chain, turned};
 pub use self::covariates::{Adjustment, Covariates, Residuals, residualise};
 use self::genotypes::{Filters, GenotypeRows, ReadGenotypes};
 pub(in crate::training) use self::lines::{Row, Table, is_missing, number, whole};
@@ -51,6 +54,9 @@ pub enum CohortError {
     /// A line of a table is not what its format asks for.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The expression table's chain cannot be used.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// Too few people are in all inputs.
     #[error(
         "only {common} people are in all inputs, at least {} are needed: the genotypes have {genotypes} \
@@ -173,6 +179,9 @@ pub struct CohortInputs {
     pub genotypes: Vec<SubmittedFile>,
     /// The expression: BED with a column a sample.
     pub expression: PathBuf,
+    /// A chain file of UCSC that lifts the expression table's positions, where they are of another assembly than the
+    /// genotypes.
+    pub expression_chain: Option<PathBuf>,
     /// Covariates, either way round.
     pub covariates: Option<PathBuf>,
     /// The table of populations.
@@ -202,6 +211,7 @@ impl CohortInputs {
         Self {
             genotypes,
             expression,
+            expression_chain: None,
             covariates: None,
             populations: None,
             gene_models: None,
@@ -270,6 +280,9 @@ impl Cohort {
         let covariates = covariates.transpose()?;
         let wanted = genes::Wanted { names: inputs.genes.as_deref(), chromosomes: inputs.chromosomes.as_deref() };
         let mut genes = genes::select(expression, wanted, inputs.gene_models.as_deref(), &mut notes)?;
+        if let Some(path) = &inputs.expression_chain {
+            chain::lift_genes(&mut genes, &chain::open_chain(path, assembly.as_ref())?, &mut notes);
+        }
         genes::take_people(&mut genes, &joined.in_expression, inputs.transform, &mut notes)?;
         let spans = genes::spans(&genes, inputs.window_bp);
         let filters = Filters { min_maf: inputs.min_maf, keep_ambiguous: inputs.keep_ambiguous };

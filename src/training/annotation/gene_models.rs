@@ -4,15 +4,13 @@
 //! out, and of the chromosome that the model says.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::Path;
 
 use super::AnnotationError;
 use super::intervals::{is_comment, is_interval, merged};
 use crate::genome::liftover::{Lift, LiftoverMap};
-use crate::genome::{Assembly, Chromosome, GeneId, GeneSymbol, Position, Strand};
-use crate::reference::source::Quoted;
-use crate::training::cohort::{CohortGene, Row, Table, TableError, TableProblem};
+use crate::genome::{Chromosome, GeneId, GeneSymbol, Position, Strand};
+use crate::training::cohort::{CohortGene, Row, Table, TableError, TableProblem, turned};
 
 /// A model that lies further than this from the gene's interval is another place's.
 const FURTHEST_BP: u32 = 100_000;
@@ -160,10 +158,6 @@ impl GeneModel {
         let on_it = |found: &&(Chromosome, u32, u32, bool)| found.0 == chromosome && found.3 == reversed;
         let bases: Vec<(u32, u32)> =
             ends.iter().flatten().chain(&exons).filter(on_it).map(|found| (found.1, found.2)).collect();
-        let turned = |strand: Strand| match strand {
-            Strand::Forward => Strand::Reverse,
-            Strand::Reverse => Strand::Forward,
-        };
         Some(Self {
             strand: if reversed { self.strand.map(turned) } else { self.strand },
             start: bases.iter().map(|(start, _)| *start).min()?,
@@ -191,19 +185,6 @@ fn attribute<'a>(attributes: &'a str, wanted: &str) -> Option<&'a str> {
         let value = value.trim().trim_matches('"');
         (key == wanted && !value.is_empty()).then_some(value)
     })
-}
-
-/// Opens the chain that leads to the genotypes' assembly.
-pub(super) fn open_chain(path: &Path, to: Option<&Assembly>) -> Result<LiftoverMap, AnnotationError> {
-    let name = || Quoted::new(&path.display().to_string());
-    let file = File::open(path).map_err(|source| AnnotationError::OpenChain { file: name(), source })?;
-    let chain = LiftoverMap::read(file).map_err(|source| AnnotationError::Chain { file: name(), source })?;
-    match to {
-        Some(to) if chain.leads_to(to) == Some(false) => {
-            Err(AnnotationError::ChainLeadsElsewhere { file: name(), assembly: to.clone() })
-        }
-        _ => Ok(chain),
-    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use super::AnnotationError;
-use super::gene_models::{GeneModels, open_chain};
+use super::gene_models::GeneModels;
 use super::intervals::contain;
 use crate::genome::Strand;
-use crate::training::cohort::{Cohort, CohortGene};
+use crate::training::cohort::{Cohort, CohortGene, open_chain};
 
 /// The columns that depend on the gene: log₁₀(1 + |distance|/1000) and four of 0 and 1.
 pub(super) const GENE_COLUMNS: [&str; 5] = ["TSS distance", "upstream of the TSS", "gene body", "exon", "promoter"];
@@ -56,6 +56,8 @@ impl GeneShape {
 struct Counts {
     without_tss: usize,
     elsewhere: usize,
+    /// Of those elsewhere: at the gene's place before they were lifted.
+    unlifted_fit: usize,
     unknown: usize,
     not_lifted: usize,
 }
@@ -72,14 +74,11 @@ pub(super) fn shapes(
     let mut counts = Counts::default();
     let mut shapes = Vec::with_capacity(cohort.genes.len());
     for gene in &cohort.genes {
-        let model = models.as_ref().and_then(|models| {
-            let found = models.of(gene);
-            counts.unknown += usize::from(found.is_none());
-            found
-        });
+        let found = models.as_ref().and_then(|models| models.of(gene));
+        counts.unknown += usize::from(models.is_some() && found.is_none());
         // The strand of a gene is that of its transcript, whatever the assembly turned round since.
-        let strand = gene.strand.or_else(|| model.and_then(|model| model.strand));
-        let lifted = model.and_then(|model| match &chain {
+        let strand = gene.strand.or_else(|| found.and_then(|model| model.strand));
+        let lifted = found.and_then(|model| match &chain {
             Some(chain) => {
                 let lifted = model.lifted(chain);
                 counts.not_lifted += usize::from(lifted.is_none());
@@ -90,6 +89,8 @@ pub(super) fn shapes(
         let fitting = lifted.filter(|model| {
             let fits = model.fits(gene);
             counts.elsewhere += usize::from(!fits);
+            let fitted_before = chain.is_some() && found.is_some_and(|model| model.fits(gene));
+            counts.unlifted_fit += usize::from(!fits && fitted_before);
             fits
         });
         let mut shape = of_interval(gene, strand);
@@ -136,7 +137,10 @@ impl Counts {
         note(self.not_lifted, "have a model that cannot be lifted to the genotypes' assembly");
         note(self.elsewhere, "have a model at another place than the expression table's: it was not used");
         if self.elsewhere as f64 > SUSPICIOUS_SHARE * genes as f64 {
-            let what = if lifted {
+            let what = if self.unlifted_fit as f64 > SUSPICIOUS_SHARE * genes as f64 {
+                "Genes lie where the gene models have them before they are lifted: the expression table seems to be of the \
+                 gene models' assembly, not of the genotypes'. Its windows are wrong then: lift it too."
+            } else if lifted {
                 "Does the chain file lead from the gene models' assembly to the genotypes'?"
             } else {
                 "Are the gene models of another assembly than the genotypes? Give a chain file then."
