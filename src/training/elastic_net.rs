@@ -41,7 +41,8 @@ pub struct Settings {
     pub lambdas: usize,
     /// The smallest λ of the path as a share of the largest, with which all weights are 0.
     pub lambda_ratio: f64,
-    /// Sweeps end once no step explains more than this share of the outcome's variance, as glmnet's `thresh`.
+    /// Sweeps end once no step explains more than this share of the outcome's variance, as glmnet's `thresh`. Its 1e-7
+    /// leaves weights of correlated variants wrong in the second digit at small λ.
     pub tolerance: f64,
     /// Sweeps after which a λ is left even so.
     pub sweeps: usize,
@@ -60,7 +61,7 @@ impl Default for Settings {
             alpha: 0.5,
             lambdas: 100,
             lambda_ratio: 0.01,
-            tolerance: 1e-7,
+            tolerance: 1e-9,
             sweeps: 10_000,
             least_gain: 1e-5,
             enough: 0.999,

@@ -116,8 +116,8 @@ fn weights_agree_with_scikit_learn() {
         let penalty = fit.factors.then_some(reference.factors.as_slice());
         let solution = fit_at(&gram, dosages, &reference.y, &rows, penalty, &settings, fit.lambda);
         let context = format!("α {} λ {} factors {}", fit.alpha, fit.lambda, fit.factors);
-        assert!(farthest(&dense(&solution, reference.variants), &fit.weights) < 1e-6, "{context}");
-        assert!((solution.intercept - fit.intercept).abs() < 1e-6, "{context}");
+        assert!(farthest(&dense(&solution, reference.variants), &fit.weights) < 1e-5, "{context}");
+        assert!((solution.intercept - fit.intercept).abs() < 1e-5, "{context}");
         assert!(solution.weights.iter().all(|&(variant, _)| variant != 17), "it does not vary");
         let rough = Settings { alpha: fit.alpha, ..Settings::default() };
         let rough = fit_at(&gram, dosages, &reference.y, &rows, penalty, &rough, fit.lambda);
