@@ -40,7 +40,10 @@ pub struct CohortArgs {
     /// A UCSC chain that leads from the gene models' assembly to that of the genotypes
     #[arg(long, value_name = "FILE", requires = "gene_models")]
     pub chain: Option<PathBuf>,
-    /// The assembly of genotypes and expression, such as `GRCh37`
+    /// A UCSC chain that leads from the expression's assembly to that of the genotypes, where they differ
+    #[arg(long, value_name = "FILE")]
+    pub expression_chain: Option<PathBuf>,
+    /// The assembly of the genotypes, such as `GRCh37`
     #[arg(long, value_name = "NAME", value_parser = |text: &str| Assembly::parse(text))]
     pub assembly: Option<Assembly>,
     /// How far from a gene's body its variants may lie, in base pairs
@@ -146,6 +149,7 @@ impl CohortArgs {
             covariates: self.covariates.clone(),
             populations: self.populations.clone(),
             gene_models: self.gene_models.clone(),
+            expression_chain: self.expression_chain.clone(),
             window_bp: self.window,
             min_maf: self.min_maf,
             keep_ambiguous: self.keep_ambiguous,

@@ -13,8 +13,8 @@ pub mod summary;
 mod table;
 pub mod wilcoxon;
 
-pub use rounds::cross_predictions;
 pub use report::Report;
+pub use rounds::cross_predictions;
 pub use scatter::scatter_svg;
 
 /// The split by populations, as [`CrossPredictions::split`] names it.

@@ -9,6 +9,8 @@
 //! One [`Batch`] holds many genes: on the processor it runs on loops of its own, elsewhere as candle's operations on
 //! the same parameters. A test holds the two to each other and both to finite differences.
 
+#![expect(clippy::inline_always, reason = "only inlined code is compiled for the processor's own vectors")]
+
 mod kernels;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod tests;
 use std::ops::Range;
 
 use candle_core::{Device, Tensor, Var};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use self::kernels::{LANES, Scratch, WINDOW};
@@ -184,11 +187,6 @@ impl Batch {
         Tensor::from_slice(&self.inputs, shape, device)?.narrow(3, 0, self.people)?.contiguous()
     }
 
-    fn of_gene(&self, gene: usize) -> &[f32] {
-        let size = self.layout.places() * self.padded;
-        &self.inputs[gene * size..(gene + 1) * size]
-    }
-
     /// Predicts: `parameters` is `[genes, members, numbers of a member]`, the answer `[genes, members, people]`.
     ///
     /// # Errors
@@ -200,18 +198,10 @@ impl Batch {
         }
         let mut out = vec![0.0; self.genes * members * self.people];
         let genes = out.par_chunks_mut((members * self.people).max(1)).enumerate();
-        genes.for_each_init(
-            || (Scratch::default(), vec![0.0; self.padded]),
-            |(scratch, padded), (gene, out)| {
-                pulp::Arch::new().dispatch(|| {
-                    for (member, out) in out.chunks_exact_mut(self.people.max(1)).enumerate() {
-                        let own = self.of_member(parameters, members, gene, member);
-                        kernels::forward(&self.layout, own, self.of_gene(gene), padded, scratch);
-                        out.copy_from_slice(&padded[..self.people]);
-                    }
-                });
-            },
-        );
+        genes.for_each_init(Scratch::default, |scratch, (gene, out)| {
+            let own = Own { batch: self, parameters, members, gene };
+            pulp::Arch::new().dispatch(PredictGene { own, out, scratch });
+        });
         Ok(out)
     }
 
@@ -235,36 +225,15 @@ impl Batch {
         }
         let mut predicted = vec![0.0; self.genes * members * self.people];
         let mut gradient = vec![0.0; parameters.len()];
-        let size = self.layout.parameters();
-        let genes =
-            predicted.par_chunks_mut((members * self.people).max(1)).zip(gradient.par_chunks_mut(members * size));
-        genes.enumerate().for_each_init(
-            || (Scratch::default(), vec![0.0; self.padded], vec![0.0; self.padded]),
-            |(scratch, padded, error), (gene, (predicted, gradient))| {
-                let targets = &targets[gene * self.people..(gene + 1) * self.people];
-                pulp::Arch::new().dispatch(|| {
-                    let parts = predicted.chunks_exact_mut(self.people.max(1)).zip(gradient.chunks_exact_mut(size));
-                    for (member, (predicted, gradient)) in parts.enumerate() {
-                        let own = self.of_member(parameters, members, gene, member);
-                        kernels::forward(&self.layout, own, self.of_gene(gene), padded, scratch);
-                        let start = (gene * members + member) * self.people;
-                        let weights = &weights[start..start + self.people];
-                        for (at, error) in error.iter_mut().take(self.people).enumerate() {
-                            predicted[at] = padded[at];
-                            *error = 2.0 * weights[at] * (padded[at] - targets[at]);
-                        }
-                        kernels::backward(&self.layout, own, self.of_gene(gene), error, gradient, scratch);
-                    }
-                });
-            },
-        );
+        let size = members * self.layout.parameters();
+        let genes = predicted.par_chunks_mut((members * self.people).max(1)).zip(gradient.par_chunks_mut(size));
+        genes.enumerate().for_each_init(Scratch::default, |scratch, (gene, (predicted, gradient))| {
+            let own = Own { batch: self, parameters, members, gene };
+            let targets = &targets[gene * self.people..(gene + 1) * self.people];
+            let weights = &weights[gene * members * self.people..(gene + 1) * members * self.people];
+            pulp::Arch::new().dispatch(LearnGene { own, targets, weights, predicted, gradient, scratch });
+        });
         Ok((predicted, gradient))
-    }
-
-    fn of_member<'a>(&self, parameters: &'a [f32], members: usize, gene: usize, member: usize) -> &'a [f32] {
-        let size = self.layout.parameters();
-        let at = gene * members + member;
-        &parameters[at * size..(at + 1) * size]
     }
 
     fn on_device(&self, parameters: &[f32], members: usize, device: &Device) -> Computed<Tensor> {
@@ -323,5 +292,80 @@ impl Batch {
         let second = second.broadcast_add(&part(layout.mixer_bias(), &[1, CHANNELS, 1])?)?.relu()?;
         let head = second.broadcast_mul(&part(layout.head(), &[patches, CHANNELS, 1])?)?.sum((2, 3))?;
         (linear + head)?.broadcast_add(&part(layout.bias()..layout.bias() + 1, &[1])?)
+    }
+}
+
+/// One gene of a batch with its members' parameters.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    batch: &'a Batch,
+    parameters: &'a [f32],
+    members: usize,
+    gene: usize,
+}
+
+impl<'a> Own<'a> {
+    fn member(&self, member: usize) -> &'a [f32] {
+        let size = self.batch.layout.parameters();
+        let at = self.gene * self.members + member;
+        &self.parameters[at * size..(at + 1) * size]
+    }
+
+    fn inputs(&self) -> &'a [f32] {
+        let size = self.batch.layout.places() * self.batch.padded;
+        &self.batch.inputs[self.gene * size..(self.gene + 1) * size]
+    }
+}
+
+struct PredictGene<'a> {
+    own: Own<'a>,
+    out: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for PredictGene<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Batch { layout, people, padded, .. } = self.own.batch;
+        let mut out = vec![0.0; *padded];
+        for (member, into) in self.out.chunks_exact_mut((*people).max(1)).enumerate() {
+            kernels::forward(layout, self.own.member(member), self.own.inputs(), &mut out, self.scratch);
+            into.copy_from_slice(&out[..*people]);
+        }
+    }
+}
+
+struct LearnGene<'a> {
+    own: Own<'a>,
+    targets: &'a [f32],
+    weights: &'a [f32],
+    predicted: &'a mut [f32],
+    gradient: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for LearnGene<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Batch { layout, people, padded, .. } = self.own.batch;
+        let (mut out, mut error) = (vec![0.0; *padded], vec![0.0; *padded]);
+        let weights = self.weights.chunks_exact((*people).max(1));
+        let parts = self.predicted.chunks_exact_mut((*people).max(1)).zip(weights);
+        for (member, ((predicted, weights), gradient)) in
+            parts.zip(self.gradient.chunks_exact_mut(layout.parameters())).enumerate()
+        {
+            let (own, inputs) = (self.own.member(member), self.own.inputs());
+            kernels::forward(layout, own, inputs, &mut out, self.scratch);
+            predicted.copy_from_slice(&out[..*people]);
+            let residuals = out.iter().zip(self.targets).zip(weights);
+            for (error, ((out, target), weight)) in error.iter_mut().zip(residuals) {
+                *error = 2.0 * weight * (out - target);
+            }
+            kernels::backward(layout, own, inputs, &error, gradient, self.scratch);
+        }
     }
 }

@@ -477,8 +477,7 @@ impl<'a> Trainer<'a> {
             let mut methods = BTreeMap::from([(GenotypeMethod::AnnotatedElasticNet, record)]);
             methods.retain(|method, _| self.plan.wants(*method));
             if self.plan.wants(GenotypeMethod::AnnotatedCnn) {
-                let gates =
-                    network.gates(&of_gene, annotations.names.len()).map_err(GenotypeTrainingError::Shared)?;
+                let gates = network.gates(&of_gene, annotations.names.len()).map_err(GenotypeTrainingError::Shared)?;
                 tasks.push(learner.network_task(net.solution.lambda, Some(&penalty), Some(&gates)).0);
             }
             records.push(GeneRecord { gene: learner.gene, heritable_z: 0.0, shares: Vec::new(), methods });
@@ -519,14 +518,30 @@ impl<'a> Trainer<'a> {
 
 fn experiment(mut s: CnnSettings) -> CnnSettings {
     let get = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<f32>().ok());
-    if let Some(v) = get("TC_LR") { s.learning_rate = v; }
-    if let Some(v) = get("TC_ER") { s.encoder_rate = v; }
-    if let Some(v) = get("TC_SPREAD") { s.spread = v; }
-    if let Some(v) = get("TC_L1") { s.scale_penalty = v; }
-    if let Some(v) = get("TC_WD") { s.weight_decay = v; }
-    if let Some(v) = get("TC_STEPS") { s.steps = v as usize; }
-    if let Some(v) = get("TC_PAT") { s.patience = v as usize; }
-    if let Some(v) = get("TC_VAR") { s.variants = v as usize; }
+    if let Some(v) = get("TC_LR") {
+        s.learning_rate = v;
+    }
+    if let Some(v) = get("TC_ER") {
+        s.encoder_rate = v;
+    }
+    if let Some(v) = get("TC_SPREAD") {
+        s.spread = v;
+    }
+    if let Some(v) = get("TC_L1") {
+        s.scale_penalty = v;
+    }
+    if let Some(v) = get("TC_WD") {
+        s.weight_decay = v;
+    }
+    if let Some(v) = get("TC_STEPS") {
+        s.steps = v as usize;
+    }
+    if let Some(v) = get("TC_PAT") {
+        s.patience = v as usize;
+    }
+    if let Some(v) = get("TC_VAR") {
+        s.variants = v as usize;
+    }
     s
 }
 

@@ -20,7 +20,7 @@ use crate::model::scaled_cnn::{Batch, CHANNELS, Layout, TAPS};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CnnSettings {
-    /// Members of a gene; each holds out one part of the people.
+    /// Members of a gene that hold out one part of the people each; one more learns from everybody.
     pub members: usize,
     /// Variants that a member reads: those that correlate most with expression among its own people.
     pub variants: usize,
@@ -57,6 +57,14 @@ impl Default for CnnSettings {
             spread: 0.2,
             seed: 7,
         }
+    }
+}
+
+impl CnnSettings {
+    /// Returns how many members a gene has, the one that holds nobody out included; it comes last.
+    #[must_use]
+    pub const fn all_members(&self) -> usize {
+        self.members + 1
     }
 }
 
@@ -179,7 +187,7 @@ impl<'a> Fit<'a> {
     pub fn new(tasks: Vec<CnnTask>, settings: &'a CnnSettings, device: &Device) -> Self {
         let people = tasks.first().map_or(0, |task| task.targets.len());
         let layout = Layout::of_variants(tasks.iter().map(CnnTask::variants).max().unwrap_or(0));
-        let members = settings.members;
+        let members = settings.all_members();
         let mut batch = Batch::new(layout, people);
         let (mut targets, mut weights, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
         let mut frozen = Vec::new();
@@ -232,7 +240,7 @@ impl<'a> Fit<'a> {
     /// # Errors
     /// The device fails, or a prediction is no number.
     pub fn step(&mut self) -> Result<Option<Vec<f32>>, ModelError> {
-        let members = self.settings.members;
+        let members = self.settings.all_members();
         let seen = self.gated();
         let (predicted, mut gradient) = self.batch.learn(&seen, members, &self.targets, &self.weights, &self.device)?;
         self.note(&predicted, &seen)?;
@@ -255,7 +263,7 @@ impl<'a> Fit<'a> {
 
     /// Sets other gates, one list a gene in the tasks' order, with one gate a variant.
     pub fn set_gates(&mut self, of_genes: &[Vec<f32>]) {
-        let (places, members) = (self.batch.layout.places(), self.settings.members);
+        let (places, members) = (self.batch.layout.places(), self.settings.all_members());
         let mut gates = Vec::with_capacity(of_genes.len() * members * places);
         for own in of_genes {
             for _ in 0..members {
@@ -268,7 +276,7 @@ impl<'a> Fit<'a> {
     /// Sums a gradient by the gates over members, gene by gene, each with its number of variants.
     #[must_use]
     pub fn by_variant(&self, by_gate: &[f32], variants: &[usize]) -> Vec<f32> {
-        let (places, members) = (self.batch.layout.places(), self.settings.members);
+        let (places, members) = (self.batch.layout.places(), self.settings.all_members());
         let mut summed = Vec::new();
         for (own, variants) in by_gate.chunks_exact(members * places).zip(variants) {
             summed.extend((0..*variants).map(|at| own.chunks_exact(places).map(|member| member[at]).sum::<f32>()));
@@ -296,7 +304,7 @@ impl<'a> Fit<'a> {
     }
 
     fn note(&mut self, predicted: &[f32], seen: &[f32]) -> Result<(), ModelError> {
-        let (people, members) = (self.batch.people(), self.settings.members);
+        let (people, members) = (self.batch.people(), self.settings.all_members());
         let size = members * self.batch.layout.parameters();
         for (gene, (task, best)) in self.tasks.iter().zip(&mut self.best).enumerate() {
             let own = &predicted[gene * members * people..(gene + 1) * members * people];

@@ -66,8 +66,13 @@ impl TrainGenotype {
             sources: self.sources()?,
             seconds: started.elapsed().as_secs_f64(),
         };
-        let methods: Vec<GenotypeMethod> =
-            loaded.plan.methods.iter().copied().filter(|method| method.is_served() && self.is_wanted(*method)).collect();
+        let methods: Vec<GenotypeMethod> = loaded
+            .plan
+            .methods
+            .iter()
+            .copied()
+            .filter(|method| method.is_served() && self.is_wanted(*method))
+            .collect();
         if let [only] = methods.as_slice() {
             return writer.write(name, Some(*only));
         }
@@ -93,9 +98,17 @@ impl TrainGenotype {
     /// The files that were read, by name, with their SHA-256; of a PLINK stem none, the cohort's digest stands for them.
     fn sources(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let args = &self.cohort;
-        let single = [Some(&args.genotypes), Some(&args.expression), args.covariates.as_ref(), args.gene_models.as_ref()];
+        let single =
+            [Some(&args.genotypes), Some(&args.expression), args.covariates.as_ref(), args.gene_models.as_ref()];
         let mut sources = BTreeMap::new();
-        for path in single.into_iter().flatten().chain(&args.chain).chain(&args.annotations).filter(|path| path.is_file()) {
+        for path in single
+            .into_iter()
+            .flatten()
+            .chain(&args.chain)
+            .chain(&args.expression_chain)
+            .chain(&args.annotations)
+            .filter(|path| path.is_file())
+        {
             let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             sources.insert(file_name(path), registry::sha256(&bytes));
         }
@@ -109,8 +122,11 @@ impl TrainGenotype {
         let mut flag = |name: &str, value: String| words.push(format!("--{name} {value}"));
         flag("genotypes", file_name(&args.genotypes));
         flag("expression", file_name(&args.expression));
-        let files = [("covariates", &args.covariates), ("populations", &args.populations), ("gene-models", &args.gene_models)];
-        for (name, path) in files.into_iter().chain([("chain", &args.chain)]) {
+        let files =
+            [("covariates", &args.covariates), ("populations", &args.populations), ("gene-models", &args.gene_models)];
+        for (name, path) in
+            files.into_iter().chain([("chain", &args.chain), ("expression-chain", &args.expression_chain)])
+        {
             if let Some(path) = path {
                 flag(name, file_name(path));
             }
@@ -224,7 +240,11 @@ impl Writer<'_> {
                 window_bp: cohort.window_bp,
                 outer_folds: self.loaded.plan.outer_folds,
                 inner_folds: self.loaded.plan.inner_folds,
-                members: if method.is_some_and(|method| !method.is_network()) { 1 } else { self.loaded.plan.cnn.members },
+                members: if method.is_some_and(|method| !method.is_network()) {
+                    1
+                } else {
+                    self.loaded.plan.cnn.members
+                },
                 seed: self.loaded.plan.seed,
                 transform: match self.args.cohort.transform {
                     TransformArg::InverseNormal => "inverse-normal",
@@ -311,12 +331,18 @@ fn statements(method: Option<GenotypeMethod>) -> (Vec<String>, Vec<String>) {
     let network = method.is_none_or(GenotypeMethod::is_network);
     let mut paper = Vec::new();
     if network {
-        paper.push("Ramprasad, Ren and Pan, Genet Epidemiol 2025;49(1):e22595 (its abstract was at hand, not its text): a \
-                    learnable scaling of the inputs followed by a convolutional encoder for each gene".to_owned());
+        paper.push(
+            "Ramprasad, Ren and Pan, Genet Epidemiol 2025;49(1):e22595 (its abstract was at hand, not its text): a \
+                    learnable scaling of the inputs followed by a convolutional encoder for each gene"
+                .to_owned(),
+        );
     }
     if method.is_none_or(GenotypeMethod::reads_annotations) {
-        paper.push("the same: annotations of variants enter through parameters that several networks share; elastic net is \
-                    the comparator with and without annotations".to_owned());
+        paper.push(
+            "the same: annotations of variants enter through parameters that several networks share; elastic net is \
+                    the comparator with and without annotations"
+                .to_owned(),
+        );
     }
     let mut ours: Vec<String> = owned(&[
         "the cohort, the window, the transform of expression and the filter of variants",

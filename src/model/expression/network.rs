@@ -70,7 +70,10 @@ impl GenotypeNetwork {
             let is_number = encoder.parameters.iter().all(|value| value.is_finite())
                 && encoder.deviations.iter().all(|value| value.is_finite() && *value > 0.0);
             if !is_number {
-                return Err(fault(format!("of gene {} has a number that is not finite, or a deviation of 0", gene.name)));
+                return Err(fault(format!(
+                    "of gene {} has a number that is not finite, or a deviation of 0",
+                    gene.name
+                )));
             }
             if additive.variants().rows[gene.rows.clone()].iter().any(|row| row.frequency.is_none()) {
                 return Err(fault(format!("of gene {} reads a variant without a frequency", gene.name)));
@@ -117,8 +120,7 @@ impl GenotypeNetwork {
         let mut batch = Batch::new(layout, genes.first().map_or(0, |gene| gene.people));
         for gathered in genes {
             let at = batch.push();
-            let (Some(encoder), Some(gene)) =
-                (&self.encoders[gathered.gene], self.additive.genes().get(gathered.gene))
+            let (Some(encoder), Some(gene)) = (&self.encoders[gathered.gene], self.additive.genes().get(gathered.gene))
             else {
                 continue;
             };

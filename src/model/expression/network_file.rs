@@ -40,7 +40,8 @@ pub fn store(model: &GenotypeNetwork) -> Result<BTreeMap<String, Vec<u8>>, Model
         numbers.extend(encoder.parameters.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
         deviations.extend(encoder.deviations.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
     }
-    let view = |dtype, length: usize, bytes| TensorView::new(dtype, vec![length], bytes).map_err(|e| fault(e.to_string()));
+    let view =
+        |dtype, length: usize, bytes| TensorView::new(dtype, vec![length], bytes).map_err(|e| fault(e.to_string()));
     let tensors = [
         ("deviation", view(Dtype::F16, deviations.len() / 2, &deviations)?),
         ("members", view(Dtype::U8, members.len(), &members)?),
@@ -97,4 +98,3 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<GenotypeNetwork, ModelE
     }
     GenotypeNetwork::new(additive, encoders)
 }
-

@@ -25,7 +25,6 @@ pub(super) struct Scratch {
 /// Computes the predictions of one member into `out`, one a person.
 ///
 /// `inputs` is `[patches × taps, people]`, `parameters` one member's [`Layout`].
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for the processor's own vectors")]
 #[inline(always)]
 pub(super) fn forward(layout: &Layout, parameters: &[f32], inputs: &[f32], out: &mut [f32], scratch: &mut Scratch) {
     let people = out.len();
@@ -106,13 +105,13 @@ pub(super) fn forward(layout: &Layout, parameters: &[f32], inputs: &[f32], out: 
 }
 
 /// The patches that a patch's second convolution reads, with their places in its kernel.
+#[inline(always)]
 fn neighbours(layout: &Layout, patch: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let patches = layout.patches;
     (0..WINDOW).filter_map(move |at| (patch + at).checked_sub(1).filter(|near| *near < patches).map(|near| (at, near)))
 }
 
 /// Computes the gradient of Σ `error` × prediction by every parameter into `gradient`, after [`forward`].
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for the processor's own vectors")]
 #[inline(always)]
 pub(super) fn backward(
     layout: &Layout,
@@ -194,7 +193,6 @@ pub(super) fn backward(
     }
 }
 
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for the processor's own vectors")]
 #[inline(always)]
 fn lane_sum(values: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
@@ -205,7 +203,6 @@ fn lane_sum(values: &[f32]) -> f32 {
 }
 
 /// The scalar products of several rows with one.
-#[expect(clippy::inline_always, reason = "only inlined code is compiled for the processor's own vectors")]
 #[inline(always)]
 fn dots<const ROWS: usize>(rows: [&[f32]; ROWS], with: &[f32]) -> [f32; ROWS] {
     let mut sums = [[0.0; LANES]; ROWS];

@@ -154,11 +154,11 @@ impl<'a> Learner<'a> {
         let y_deviation = (self.y.iter().map(|y| y * y).sum::<f64>() / self.y.len().max(1) as f64).sqrt();
         let y_deviation = if y_deviation > 0.0 { y_deviation } else { 1.0 };
         let targets: Vec<f32> = self.y.iter().map(|y| (y / y_deviation) as f32).collect();
-        let mut start = vec![0.0; settings.members * variants];
+        let mut start = vec![0.0; settings.all_members() * variants];
         let mut out_of_fold = vec![0.0; learns.len()];
         let mut predicted = vec![0.0; trainer.round.held_out.len()];
         let mut mean_weights = vec![0.0; variants];
-        for member in 0..settings.members {
+        for member in 0..settings.all_members() {
             let (own, held): (Vec<usize>, Vec<usize>) =
                 (0..learns.len()).partition(|at| usize::from(trainer.held_out_by[*at]) != member);
             let people = |places: &[usize]| places.iter().map(|at| learns[*at]).collect::<Vec<usize>>();
@@ -168,12 +168,12 @@ impl<'a> Learner<'a> {
             let net = elastic_net::fit_at(&gram, self.of_everybody(), &y, &rows, penalty, &trainer.settings, lambda);
             for (row, weight) in &net.weights {
                 start[member * variants + row] = (weight * moments[*row].1 / y_deviation) as f32;
-                mean_weights[*row] += weight / settings.members as f64;
+                mean_weights[*row] += weight / settings.all_members() as f64;
             }
             let of_held = net.predict(self.of_everybody(), &held_people);
             held.iter().zip(of_held).for_each(|(at, value)| out_of_fold[*at] = value);
             for (sum, value) in predicted.iter_mut().zip(net.predict(self.of_everybody(), &trainer.round.held_out)) {
-                *sum += (value / settings.members as f64) as f32;
+                *sum += (value / settings.all_members() as f64) as f32;
             }
         }
         let null: f64 = self.y.iter().map(|y| y * y).sum();
@@ -190,10 +190,10 @@ impl<'a> Learner<'a> {
             seconds: seconds(started.elapsed()),
         };
         let all = self.standardise(&(0..variants).collect::<Vec<_>>(), &moments, learns);
-        let reads = screen(&all, &targets, &trainer.held_out_by, settings.members, settings.variants, gates);
+        let reads = screen(&all, &targets, &trainer.held_out_by, settings.all_members(), settings.variants, gates);
         let is_read = |row: &usize| {
             let varies = moments[*row].1 > 0.0;
-            varies && (0..settings.members).any(|m| reads[m * variants + row] || start[m * variants + row] != 0.0)
+            varies && (0..settings.all_members()).any(|m| reads[m * variants + row] || start[m * variants + row] != 0.0)
         };
         let rows: Vec<usize> = (0..variants).filter(is_read).collect();
         let picked = |values: &[f32]| -> Vec<f32> {
@@ -241,17 +241,18 @@ impl<'a> Learner<'a> {
             let into = batch.row_mut(0, place);
             into.iter_mut().zip(held_out).for_each(|(x, person)| *x = (dosages[*person] - mean) / deviation);
         }
-        let of_members = batch.predict(&fitted.parameters, settings.members, &Device::Cpu)?;
+        let of_members = batch.predict(&fitted.parameters, settings.all_members(), &Device::Cpu)?;
         let mut predicted = vec![0.0f32; held_out.len()];
         for own in of_members.chunks_exact(held_out.len().max(1)) {
-            let scale = parts.y_deviation / settings.members as f32;
+            let scale = parts.y_deviation / settings.all_members() as f32;
             predicted.iter_mut().zip(own).for_each(|(sum, value)| *sum += value * scale);
         }
         let out_of_fold: Vec<f64> =
             fitted.out_of_fold.iter().map(|value| f64::from(*value * parts.y_deviation)).collect();
         let null: f64 = self.y.iter().map(|y| y * y).sum();
         let error: f64 = self.y.iter().zip(&out_of_fold).map(|(y, p)| (y - p).powi(2)).sum();
-        let weights = self.keeps_weights().then(|| Weights::Network(self.weights(parts, fitted, settings.members)));
+        let weights =
+            self.keeps_weights().then(|| Weights::Network(self.weights(parts, fitted, settings.all_members())));
         Ok(MethodRecord {
             predicted,
             inner_error: error / null.max(f64::MIN_POSITIVE),
