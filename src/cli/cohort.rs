@@ -14,7 +14,8 @@ use crate::genotype::submission::{FileKind, SubmittedFile};
 use crate::training::annotation::Annotations;
 use crate::training::cohort::transform::Transform;
 use crate::training::cohort::{Cohort, CohortInputs};
-use crate::training::genotype::{self, GenotypeMethod, GenotypeProgress, Plan, Round, TrainedRound, Work};
+use crate::training::genotype::{GenotypeMethod, GenotypeProgress, Plan, Round, TrainedRound, Training};
+use crate::training::scaled_cnn::{CnnSettings, Start};
 
 /// What genotype models are trained on and how.
 #[derive(Debug, Clone, Args)]
@@ -76,6 +77,9 @@ pub struct CohortArgs {
     /// Members of each gene's network
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=50))]
     pub members: u32,
+    /// Where networks start
+    #[arg(long, value_enum, value_name = "START", default_value_t = StartArg::ElasticNet)]
+    pub network_start: StartArg,
     /// The seed of everything random: the same command gives the same weights
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub seed: u64,
@@ -99,6 +103,15 @@ pub enum MethodArg {
     All,
 }
 
+/// Where networks start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StartArg {
+    /// At the elastic nets of their members' people
+    ElasticNet,
+    /// At the correlations with expression: what a network learns by itself
+    Correlations,
+}
+
 /// What is done to expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TransformArg {
@@ -106,18 +119,6 @@ pub enum TransformArg {
     InverseNormal,
     /// Nothing
     None,
-}
-
-/// Everything that training starts from.
-pub struct Loaded {
-    /// The people.
-    pub cohort: Cohort,
-    /// What is known of their variants.
-    pub annotations: Option<Annotations>,
-    /// What is to be done.
-    pub plan: Plan,
-    /// Where finished genes are kept.
-    pub work: Work,
 }
 
 impl CohortArgs {
@@ -143,7 +144,7 @@ impl CohortArgs {
     ///
     /// # Errors
     /// A file cannot be read or used.
-    pub fn load(&self) -> anyhow::Result<Loaded> {
+    pub fn load(&self) -> anyhow::Result<Training> {
         let progress = FitProgress::new("cohort");
         let inputs = CohortInputs {
             covariates: self.covariates.clone(),
@@ -167,6 +168,14 @@ impl CohortArgs {
         plan.outer_folds = self.outer_folds as usize;
         plan.inner_folds = self.inner_folds as usize;
         plan.cnn.members = self.members as usize;
+        plan.cnn.start = match self.network_start {
+            StartArg::ElasticNet => Start::ElasticNet,
+            StartArg::Correlations => Start::Correlations,
+        };
+        if plan.cnn.start == Start::Correlations {
+            // Without a start that is good already, it takes longer steps and more of them.
+            plan.cnn = CnnSettings { steps: 300, patience: 30, learning_rate: 0.03, spread: 1.0, ..plan.cnn };
+        }
         let annotations = if plan.methods.iter().any(|method| method.reads_annotations()) {
             let (models, chain) = (self.gene_models.as_deref(), self.chain.as_deref());
             Some(Annotations::build(&cohort, &self.annotations, models, chain)?)
@@ -184,8 +193,7 @@ impl CohortArgs {
         for note in cohort.notes.iter().chain(annotations.iter().flat_map(|annotations| &annotations.notes)) {
             eprintln!("note: {note}");
         }
-        let work = genotype::work(&self.work, &cohort, annotations.as_ref(), &plan)?;
-        Ok(Loaded { cohort, annotations, plan, work })
+        Ok(Training::new(cohort, annotations, plan, &self.work)?)
     }
 }
 
@@ -219,31 +227,27 @@ fn has(stem: &Path, ending: &str) -> bool {
     })
 }
 
-impl Loaded {
-    /// Trains rounds, or reads them where the work folder has them.
-    ///
-    /// # Errors
-    /// Training fails, or the work folder cannot be used.
-    pub fn train(&self, rounds: &[Round]) -> anyhow::Result<Vec<TrainedRound>> {
-        let progress = Arc::new(FitProgress::new("training"));
-        let mut trained = Vec::new();
-        for (at, round) in rounds.iter().enumerate() {
-            let started = Instant::now();
-            let name = match round.control {
-                None => round.name.clone(),
-                Some(control) => format!("{}, {}", round.name, control.as_str()),
-            };
-            let show = |now: GenotypeProgress<'_>| {
-                let text = format!("{name} ({} of {}), {}", at + 1, rounds.len(), now.stage);
-                progress.count(&text, now.done, now.total);
-            };
-            let done =
-                genotype::train_round(&self.cohort, self.annotations.as_ref(), &self.plan, round, &self.work, &show)
-                    .with_context(|| format!("round {name}"))?;
-            eprintln!("{name}: {} genes in {:.0} s", done.genes.len(), started.elapsed().as_secs_f64());
-            trained.push(done);
-        }
-        progress.finish();
-        Ok(trained)
+/// Trains rounds, or reads them where the work folder has them.
+///
+/// # Errors
+/// Training fails, or the work folder cannot be used.
+pub fn train(training: &Training, rounds: &[Round]) -> anyhow::Result<Vec<TrainedRound>> {
+    let progress = Arc::new(FitProgress::new("training"));
+    let mut trained = Vec::new();
+    for (at, round) in rounds.iter().enumerate() {
+        let started = Instant::now();
+        let name = match round.control {
+            None => round.name.clone(),
+            Some(control) => format!("{}, {}", round.name, control.as_str()),
+        };
+        let show = |now: GenotypeProgress<'_>| {
+            let text = format!("{name} ({} of {}), {}", at + 1, rounds.len(), now.stage);
+            progress.count(&text, now.done, now.total);
+        };
+        let done = training.round(round, &show).with_context(|| format!("round {name}"))?;
+        eprintln!("{name}: {} genes in {:.0} s", done.genes.len(), started.elapsed().as_secs_f64());
+        trained.push(done);
     }
+    progress.finish();
+    Ok(trained)
 }

@@ -21,7 +21,7 @@ use candle_core::{Device, Tensor, Var};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use self::kernels::{LANES, Scratch, WINDOW};
+use self::kernels::{LANES, Member, Scratch, WINDOW};
 use super::layers::Computed;
 
 /// Variants of one patch.
@@ -134,6 +134,15 @@ impl Layout {
     }
 }
 
+/// What a batch learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct Targets<'a> {
+    /// Expression, `[genes, people]`.
+    pub values: &'a [f32],
+    /// How much a person counts for a member, `[genes, members, people]`.
+    pub weights: &'a [f32],
+}
+
 /// The dosages of several genes of one layout, standardised; missing and filled places are 0, the mean.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -207,8 +216,7 @@ impl Batch {
 
     /// Predicts, and computes the gradient of each member's Σ weight × (prediction − target)² by its parameters.
     ///
-    /// `targets` is `[genes, people]`, `weights` `[genes, members, people]`; the answer is the predictions,
-    /// `[genes, members, people]`, and the gradient, of the parameters' shape.
+    /// The answer is the predictions, `[genes, members, people]`, and the gradient, of the parameters' shape.
     ///
     /// # Errors
     /// The device fails.
@@ -216,12 +224,11 @@ impl Batch {
         &self,
         parameters: &[f32],
         members: usize,
-        targets: &[f32],
-        weights: &[f32],
+        targets: Targets<'_>,
         device: &Device,
     ) -> Computed<(Vec<f32>, Vec<f32>)> {
         if !device.is_cpu() {
-            return self.learn_on(parameters, members, targets, weights, device);
+            return self.learn_on(parameters, members, targets, device);
         }
         let mut predicted = vec![0.0; self.genes * members * self.people];
         let mut gradient = vec![0.0; parameters.len()];
@@ -229,9 +236,11 @@ impl Batch {
         let genes = predicted.par_chunks_mut((members * self.people).max(1)).zip(gradient.par_chunks_mut(size));
         genes.enumerate().for_each_init(Scratch::default, |scratch, (gene, (predicted, gradient))| {
             let own = Own { batch: self, parameters, members, gene };
-            let targets = &targets[gene * self.people..(gene + 1) * self.people];
-            let weights = &weights[gene * members * self.people..(gene + 1) * members * self.people];
-            pulp::Arch::new().dispatch(LearnGene { own, targets, weights, predicted, gradient, scratch });
+            let targets = Targets {
+                values: &targets.values[gene * self.people..(gene + 1) * self.people],
+                weights: &targets.weights[gene * members * self.people..(gene + 1) * members * self.people],
+            };
+            pulp::Arch::new().dispatch(LearnGene { own, targets, predicted, gradient, scratch });
         });
         Ok((predicted, gradient))
     }
@@ -244,15 +253,14 @@ impl Batch {
         &self,
         parameters: &[f32],
         members: usize,
-        targets: &[f32],
-        weights: &[f32],
+        targets: Targets<'_>,
         device: &Device,
     ) -> Computed<(Vec<f32>, Vec<f32>)> {
         let parameters = Var::from_tensor(&self.on_device(parameters, members, device)?)?;
         let predicted = self.forward(&parameters, &self.tensor(device)?)?;
-        let targets = Tensor::from_slice(targets, (self.genes, 1, self.people), device)?;
-        let weights = Tensor::from_slice(weights, (self.genes, members, self.people), device)?;
-        let loss = (predicted.broadcast_sub(&targets)?.sqr()? * weights)?.sum_all()?;
+        let values = Tensor::from_slice(targets.values, (self.genes, 1, self.people), device)?;
+        let weights = Tensor::from_slice(targets.weights, (self.genes, members, self.people), device)?;
+        let loss = (predicted.broadcast_sub(&values)?.sqr()? * weights)?.sum_all()?;
         let gradients = loss.backward()?;
         let gradient = gradients.get(&parameters).map_or_else(|| parameters.zeros_like(), |found| Ok(found.clone()))?;
         Ok((predicted.flatten_all()?.to_vec1()?, gradient.flatten_all()?.to_vec1()?))
@@ -305,15 +313,15 @@ struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    fn member(&self, member: usize) -> &'a [f32] {
-        let size = self.batch.layout.parameters();
+    fn member(&self, member: usize) -> Member<'a> {
+        let layout = self.batch.layout;
+        let (numbers, inputs) = (layout.parameters(), layout.places() * self.batch.padded);
         let at = self.gene * self.members + member;
-        &self.parameters[at * size..(at + 1) * size]
-    }
-
-    fn inputs(&self) -> &'a [f32] {
-        let size = self.batch.layout.places() * self.batch.padded;
-        &self.batch.inputs[self.gene * size..(self.gene + 1) * size]
+        Member {
+            layout,
+            parameters: &self.parameters[at * numbers..(at + 1) * numbers],
+            inputs: &self.batch.inputs[self.gene * inputs..(self.gene + 1) * inputs],
+        }
     }
 }
 
@@ -328,10 +336,10 @@ impl WithSimd for PredictGene<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Batch { layout, people, padded, .. } = self.own.batch;
+        let Batch { people, padded, .. } = self.own.batch;
         let mut out = vec![0.0; *padded];
         for (member, into) in self.out.chunks_exact_mut((*people).max(1)).enumerate() {
-            kernels::forward(layout, self.own.member(member), self.own.inputs(), &mut out, self.scratch);
+            kernels::forward(&self.own.member(member), &mut out, self.scratch);
             into.copy_from_slice(&out[..*people]);
         }
     }
@@ -339,8 +347,7 @@ impl WithSimd for PredictGene<'_> {
 
 struct LearnGene<'a> {
     own: Own<'a>,
-    targets: &'a [f32],
-    weights: &'a [f32],
+    targets: Targets<'a>,
     predicted: &'a mut [f32],
     gradient: &'a mut [f32],
     scratch: &'a mut Scratch,
@@ -353,19 +360,19 @@ impl WithSimd for LearnGene<'_> {
     fn with_simd<S: Simd>(self, _simd: S) {
         let Batch { layout, people, padded, .. } = self.own.batch;
         let (mut out, mut error) = (vec![0.0; *padded], vec![0.0; *padded]);
-        let weights = self.weights.chunks_exact((*people).max(1));
+        let weights = self.targets.weights.chunks_exact((*people).max(1));
         let parts = self.predicted.chunks_exact_mut((*people).max(1)).zip(weights);
         for (member, ((predicted, weights), gradient)) in
             parts.zip(self.gradient.chunks_exact_mut(layout.parameters())).enumerate()
         {
-            let (own, inputs) = (self.own.member(member), self.own.inputs());
-            kernels::forward(layout, own, inputs, &mut out, self.scratch);
+            let own = self.own.member(member);
+            kernels::forward(&own, &mut out, self.scratch);
             predicted.copy_from_slice(&out[..*people]);
-            let residuals = out.iter().zip(self.targets).zip(weights);
+            let residuals = out.iter().zip(self.targets.values).zip(weights);
             for (error, ((out, target), weight)) in error.iter_mut().zip(residuals) {
                 *error = 2.0 * weight * (out - target);
             }
-            kernels::backward(layout, own, inputs, &error, gradient, self.scratch);
+            kernels::backward(&own, &error, gradient, self.scratch);
         }
     }
 }

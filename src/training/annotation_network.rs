@@ -134,7 +134,9 @@ impl AnnotationNetwork {
             counted += 1;
         }
         let counted = counted.max(1) as f32;
-        gradient.iter_mut().for_each(|value| *value /= counted);
+        for value in &mut gradient {
+            *value /= counted;
+        }
         self.follow(&logits, gradient)?;
         Ok(loss / f64::from(counted))
     }
@@ -157,7 +159,9 @@ impl AnnotationNetwork {
             let gradient = &mut gradient[genes.clone()];
             // The gates have mean 1: what would only raise all of a gene's is taken out.
             let along = gradient.iter().zip(own).map(|(g, v)| g * v).sum::<f32>() / (mean * own.len().max(1) as f32);
-            gradient.iter_mut().for_each(|g| *g = (*g - along) / mean);
+            for value in gradient {
+                *value = (*value - along) / mean;
+            }
         }
         self.follow(&raw, gradient)
     }
@@ -172,7 +176,9 @@ impl AnnotationNetwork {
 /// Brings gates to a mean of 1 and within bounds.
 fn normalise(gates: &mut [f32]) {
     let mean = gates.iter().sum::<f32>() / gates.len().max(1) as f32;
-    gates.iter_mut().for_each(|gate| *gate = (*gate / mean.max(1e-6)).clamp(1.0 / WIDEST, WIDEST));
+    for gate in gates {
+        *gate = (*gate / mean.max(1e-6)).clamp(1.0 / WIDEST, WIDEST);
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +228,9 @@ mod tests {
     fn it_finds_little_where_there_is_nothing() {
         let mut network = AnnotationNetwork::new(WIDTH, 7).unwrap();
         let (variants, shares) = example(true);
-        (0..60).for_each(|_| drop(network.fit_shares(&variants, &shares, WIDTH).unwrap()));
+        for _ in 0..60 {
+            network.fit_shares(&variants, &shares, WIDTH).unwrap();
+        }
         assert!((0.4..2.5).contains(&contrast(&network)), "{}", contrast(&network));
     }
 

@@ -9,6 +9,8 @@
 mod annotated;
 mod gene;
 pub mod models;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeMap;
@@ -136,7 +138,7 @@ impl Plan {
             inner_folds: 10,
             strengths: vec![0.25, 0.5, 1.0],
             shared_genes: 256,
-            cnn: experiment(CnnSettings { seed, ..CnnSettings::default() }),
+            cnn: CnnSettings { seed, ..CnnSettings::default() },
             seed,
         }
     }
@@ -183,7 +185,7 @@ impl Round {
         if populations.len() < 2 {
             return Vec::new();
         }
-        let round = |(name, held_out): (&Box<str>, &Vec<usize>)| {
+        let round = |(name, held_out): (_, &Vec<usize>)| {
             let learns = (0..cohort.people.len()).filter(|person| !held_out.contains(person)).collect();
             Self { name: format!("without-{name}"), learns, held_out: held_out.clone(), control: None }
         };
@@ -324,55 +326,85 @@ pub enum GenotypeTrainingError {
     NoAnnotations(&'static str),
 }
 
-/// Trains all methods of a plan in one round; what the work folder has is not trained again.
-///
-/// # Errors
-/// The work folder cannot be read or written, a network gives no numbers, or annotations are missing.
-pub fn train_round(
-    cohort: &Cohort,
-    annotations: Option<&Annotations>,
-    plan: &Plan,
-    round: &Round,
-    work: &Work,
-    progress: &(dyn Fn(GenotypeProgress<'_>) + Sync),
-) -> Result<TrainedRound, GenotypeTrainingError> {
-    let annotations = match (plan.wants_annotations(), annotations) {
-        (false, _) => None,
-        (true, Some(annotations)) => Some(annotations),
-        (true, None) => return Err(GenotypeTrainingError::NoAnnotations(GenotypeMethod::AnnotatedElasticNet.as_str())),
-    };
-    let permuted = (round.control == Some(Control::PermutedAnnotations))
-        .then(|| annotations.map(|annotations| annotations.permuted(plan.seed)))
-        .flatten();
-    let annotations = permuted.as_ref().or(annotations);
-    let trainer = Trainer::new(cohort, plan, round);
-    // Permuted annotations change nothing of what does not read them: the genes of the plain round serve.
-    let plain_key = if round.control == Some(Control::PermutedAnnotations) { round.name.clone() } else { round.key() };
-    let plain = trainer
-        .genes(work, &format!("{plain_key}.plain"), ("without annotations", progress), |genes| trainer.plain(genes))?;
-    let Some(annotations) = annotations else {
-        let none = BTreeMap::new();
-        return Ok(TrainedRound { round: round.clone(), genes: plain, strength: None, annotation_weights: none });
-    };
-    let sharing: Sharing = work.once(&format!("{}.shared", round.key()), || {
-        share(&trainer, annotations, &plain, &|done, total| {
-            progress(GenotypeProgress { round: &round.name, stage: "what annotations say", done, total });
-        })
-    })?;
-    let annotated =
-        trainer.genes(work, &format!("{}.annotated", round.key()), ("with annotations", progress), |genes| {
+/// Everything that training starts from.
+#[derive(Debug)]
+pub struct Training {
+    /// The people.
+    pub cohort: Cohort,
+    /// What is known of their variants.
+    pub annotations: Option<Annotations>,
+    /// What is to be done.
+    pub plan: Plan,
+    /// Where finished genes are kept.
+    pub work: Work,
+}
+
+impl Training {
+    /// Opens the folder below `work` that belongs to these people, annotations and plan.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or annotations are missing.
+    pub fn new(
+        cohort: Cohort,
+        annotations: Option<Annotations>,
+        plan: Plan,
+        work: &Path,
+    ) -> Result<Self, GenotypeTrainingError> {
+        if let (Some(method), None) = (plan.methods.iter().find(|method| method.reads_annotations()), &annotations) {
+            return Err(GenotypeTrainingError::NoAnnotations(method.as_str()));
+        }
+        let names = annotations.as_ref().map(|annotations| (&annotations.names, &annotations.means));
+        let work = Work::open(work, &(cohort.digest(), names, &plan, env!("CARGO_PKG_VERSION")))?;
+        Ok(Self { cohort, annotations, plan, work })
+    }
+
+    /// Trains all methods of the plan in one round; what the work folder has is not trained again.
+    ///
+    /// # Errors
+    /// The work folder cannot be read or written, or a network gives no numbers.
+    pub fn round(
+        &self,
+        round: &Round,
+        progress: &(dyn Fn(GenotypeProgress<'_>) + Sync),
+    ) -> Result<TrainedRound, GenotypeTrainingError> {
+        let Self { cohort, plan, work, .. } = self;
+        let annotations = self.annotations.as_ref().filter(|_| plan.wants_annotations());
+        let permuted = (round.control == Some(Control::PermutedAnnotations))
+            .then(|| annotations.map(|annotations| annotations.permuted(plan.seed)))
+            .flatten();
+        let annotations = permuted.as_ref().or(annotations);
+        let trainer = Trainer::new(cohort, plan, round);
+        // Permuted annotations change nothing of what does not read them: the genes of the plain round serve.
+        let is_plain = round.control == Some(Control::PermutedAnnotations);
+        let plain_key = if is_plain { round.name.clone() } else { round.key() };
+        let plain = trainer.genes(work, &format!("{plain_key}.plain"), ("without annotations", progress), |genes| {
+            trainer.plain(genes)
+        })?;
+        let Some(annotations) = annotations else {
+            let none = BTreeMap::new();
+            return Ok(TrainedRound { round: round.clone(), genes: plain, strength: None, annotation_weights: none });
+        };
+        let sharing: Sharing = work.once(&format!("{}.shared", round.key()), || {
+            share(&trainer, annotations, &plain, &|done, total| {
+                progress(GenotypeProgress { round: &round.name, stage: "what annotations say", done, total });
+            })
+        })?;
+        let key = format!("{}.annotated", round.key());
+        let annotated = trainer.genes(work, &key, ("with annotations", progress), |genes| {
             trainer.annotated(genes, annotations, &sharing)
         })?;
-    let genes = plain
-        .into_iter()
-        .zip(annotated)
-        .map(|(mut plain, annotated)| {
+        let joined = plain.into_iter().zip(annotated).map(|(mut plain, annotated)| {
             plain.methods.extend(annotated.methods);
             plain
+        });
+        let weights = annotations.names.iter().cloned().zip(sharing.theta.iter().copied()).collect();
+        Ok(TrainedRound {
+            round: round.clone(),
+            genes: joined.collect(),
+            strength: Some(sharing.strength),
+            annotation_weights: weights,
         })
-        .collect();
-    let weights = annotations.names.iter().cloned().zip(sharing.theta.iter().copied()).collect();
-    Ok(TrainedRound { round: round.clone(), genes, strength: Some(sharing.strength), annotation_weights: weights })
+    }
 }
 
 /// What all genes of a round share.
@@ -516,35 +548,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-fn experiment(mut s: CnnSettings) -> CnnSettings {
-    let get = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<f32>().ok());
-    if let Some(v) = get("TC_LR") {
-        s.learning_rate = v;
-    }
-    if let Some(v) = get("TC_ER") {
-        s.encoder_rate = v;
-    }
-    if let Some(v) = get("TC_SPREAD") {
-        s.spread = v;
-    }
-    if let Some(v) = get("TC_L1") {
-        s.scale_penalty = v;
-    }
-    if let Some(v) = get("TC_WD") {
-        s.weight_decay = v;
-    }
-    if let Some(v) = get("TC_STEPS") {
-        s.steps = v as usize;
-    }
-    if let Some(v) = get("TC_PAT") {
-        s.patience = v as usize;
-    }
-    if let Some(v) = get("TC_VAR") {
-        s.variants = v as usize;
-    }
-    s
-}
-
 fn device() -> Device {
     crate::model::device::preferred()
 }
@@ -567,14 +570,4 @@ fn permuted(cohort: &Cohort, seed: u64) -> Vec<usize> {
         people.iter().zip(shuffled).for_each(|(person, other)| order[*person] = other);
     }
     order
-}
-
-/// Returns the folder that a plan's finished genes are kept in, below `parent`.
-///
-/// # Errors
-/// It cannot be made.
-pub fn work(parent: &Path, cohort: &Cohort, annotations: Option<&Annotations>, plan: &Plan) -> Result<Work, WorkError> {
-    let names = annotations.map(|annotations| annotations.names.clone());
-    // The methods do not count: their genes lie in files of their own or are trained together.
-    Work::open(parent, &(cohort.digest(), names, plan, env!("CARGO_PKG_VERSION")))
 }

@@ -6,6 +6,8 @@
 //! starts from. Imports `model`. Invariant: inputs, settings and seed decide every bit on a processor.
 
 mod optimiser;
+#[cfg(test)]
+mod tests;
 
 use candle_core::Device;
 use rand::RngExt;
@@ -14,12 +16,24 @@ use serde::{Deserialize, Serialize};
 use self::optimiser::Optimiser;
 use super::init::generator;
 use crate::model::ModelError;
-use crate::model::scaled_cnn::{Batch, CHANNELS, Layout, TAPS};
+use crate::model::scaled_cnn::{Batch, CHANNELS, Layout, TAPS, Targets};
+
+/// Where a network starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Each member at the elastic net of its own people.
+    ElasticNet,
+    /// Scales at the correlations with expression, weights behind them at 0: a network that has to learn everything.
+    Correlations,
+}
 
 /// How the network is fitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CnnSettings {
+    /// Where members start.
+    pub start: Start,
     /// Members of a gene that hold out one part of the people each; one more learns from everybody.
     pub members: usize,
     /// Variants that a member reads: those that correlate most with expression among its own people.
@@ -46,8 +60,9 @@ pub struct CnnSettings {
 impl Default for CnnSettings {
     fn default() -> Self {
         Self {
+            start: Start::ElasticNet,
             members: 5,
-            variants: 96,
+            variants: 48,
             steps: 80,
             patience: 12,
             learning_rate: 0.01,
@@ -88,6 +103,12 @@ pub struct CnnTask {
 }
 
 impl CnnTask {
+    /// Returns the people with their data.
+    #[must_use]
+    pub fn sample(&self) -> Sample<'_> {
+        Sample { dosages: &self.dosages, targets: &self.targets, held_out_by: &self.held_out_by }
+    }
+
     /// Returns how many variants there are.
     #[must_use]
     pub fn variants(&self) -> usize {
@@ -108,41 +129,43 @@ pub struct FittedCnn {
     pub step: usize,
 }
 
-/// Returns the variants that each member reads, those that correlate most among its own people, `[members, variants]`.
-#[must_use]
-pub fn screen(
-    dosages: &[f32],
-    targets: &[f32],
-    held_out_by: &[u8],
-    members: usize,
-    most: usize,
-    gate: Option<&[f32]>,
-) -> Vec<bool> {
-    let people = targets.len();
-    let variants = dosages.len().checked_div(people).unwrap_or(0);
-    let mut reads = vec![false; members * variants];
-    for (member, reads) in reads.chunks_exact_mut(variants.max(1)).enumerate() {
-        let mut scores: Vec<(usize, f32)> = correlations(dosages, targets, held_out_by, member)
-            .into_iter()
-            .zip(0..)
-            .map(|(r, at)| (at, r.abs() * gate.map_or(1.0, |gate| gate[at])))
-            .collect();
-        scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        scores.iter().take(most).for_each(|(at, _)| reads[*at] = true);
-    }
-    reads
+/// People with the dosages around a gene and its expression, standardised.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// `[variants, people]`.
+    pub dosages: &'a [f32],
+    /// One a person.
+    pub targets: &'a [f32],
+    /// The member that holds a person out, one a person.
+    pub held_out_by: &'a [u8],
 }
 
-/// The mean product of every variant with expression among the people that a member learns from.
-fn correlations(dosages: &[f32], targets: &[f32], held_out_by: &[u8], member: usize) -> Vec<f32> {
-    let own: Vec<f32> = targets
-        .iter()
-        .zip(held_out_by)
-        .map(|(target, by)| if usize::from(*by) == member { 0.0 } else { *target })
-        .collect();
-    let learns = held_out_by.iter().filter(|by| usize::from(**by) != member).count().max(1);
-    let product = |row: &[f32]| row.iter().zip(&own).map(|(x, y)| x * y).sum::<f32>() / learns as f32;
-    dosages.chunks_exact(targets.len().max(1)).map(product).collect()
+impl Sample<'_> {
+    /// Returns the variants that each member reads, `[members, variants]`: those that correlate most among its own
+    /// people, `most` of them, correlations weighed by the gates where there are any.
+    #[must_use]
+    pub fn screen(&self, members: usize, most: usize, gate: Option<&[f32]>) -> Vec<bool> {
+        let variants = self.dosages.len().checked_div(self.targets.len()).unwrap_or(0);
+        let mut reads = vec![false; members * variants];
+        for (member, reads) in reads.chunks_exact_mut(variants.max(1)).enumerate() {
+            let weighed = self.correlations(member).into_iter().enumerate();
+            let mut scores: Vec<(usize, f32)> =
+                weighed.map(|(at, r)| (at, r.abs() * gate.map_or(1.0, |gate| gate[at]))).collect();
+            scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            scores.iter().take(most).for_each(|(at, _)| reads[*at] = true);
+        }
+        reads
+    }
+
+    /// The mean product of every variant with expression among the people that a member learns from.
+    fn correlations(&self, member: usize) -> Vec<f32> {
+        let is_own = |by: &u8| usize::from(*by) != member;
+        let people = self.targets.iter().zip(self.held_out_by);
+        let own: Vec<f32> = people.map(|(target, by)| if is_own(by) { *target } else { 0.0 }).collect();
+        let learns = self.held_out_by.iter().filter(|by| is_own(by)).count().max(1);
+        let product = |row: &[f32]| row.iter().zip(&own).map(|(x, y)| x * y).sum::<f32>() / learns as f32;
+        self.dosages.chunks_exact(self.targets.len().max(1)).map(product).collect()
+    }
 }
 
 /// Genes of one layout on their way.
@@ -169,16 +192,26 @@ struct Best {
     out_of_fold: Vec<f32>,
 }
 
-/// Fits genes from start to end.
+/// Fits genes from start to end: on a processor each by itself, so that it stays in a core's cache and stops when it is
+/// done; elsewhere all of them together.
 ///
 /// # Errors
 /// The device fails, or a prediction is no number.
 pub fn fit(tasks: Vec<CnnTask>, settings: &CnnSettings, device: &Device) -> Result<Vec<FittedCnn>, ModelError> {
-    let mut fit = Fit::new(tasks, settings, device);
-    while !fit.is_done() {
-        fit.step()?;
+    let at_once = if device.is_cpu() { 1 } else { tasks.len().max(1) };
+    let mut fitted = Vec::with_capacity(tasks.len());
+    let mut tasks = tasks.into_iter();
+    loop {
+        let together: Vec<CnnTask> = tasks.by_ref().take(at_once).collect();
+        if together.is_empty() {
+            return Ok(fitted);
+        }
+        let mut fit = Fit::new(together, settings, device);
+        while !fit.is_done() {
+            fit.step()?;
+        }
+        fitted.extend(fit.finish());
     }
-    Ok(fit.finish())
 }
 
 impl<'a> Fit<'a> {
@@ -242,7 +275,8 @@ impl<'a> Fit<'a> {
     pub fn step(&mut self) -> Result<Option<Vec<f32>>, ModelError> {
         let members = self.settings.all_members();
         let seen = self.gated();
-        let (predicted, mut gradient) = self.batch.learn(&seen, members, &self.targets, &self.weights, &self.device)?;
+        let targets = Targets { values: &self.targets, weights: &self.weights };
+        let (predicted, mut gradient) = self.batch.learn(&seen, members, targets, &self.device)?;
         self.note(&predicted, &seen)?;
         let by_gate = self.gates.as_ref().map(|gates| {
             let (layout, size) = (self.batch.layout, self.batch.layout.parameters());
@@ -350,7 +384,7 @@ fn start(task: &CnnTask, member: usize, layout: Layout, settings: &CnnSettings) 
     still[layout.scale()].fill(true);
     still[layout.linear()].fill(true);
     let variants = task.variants();
-    let found = correlations(&task.dosages, &task.targets, &task.held_out_by, member);
+    let found = task.sample().correlations(member);
     for (variant, r) in found.into_iter().enumerate() {
         let at = member * variants + variant;
         let gate = task.gate.as_ref().map_or(1.0, |gate| gate[variant]);

@@ -25,3 +25,4 @@ mod service;
 mod socket;
 mod store;
 mod support;
+mod train_genotype;

@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MARK: &str = "PERSONAL4711";
 
 /// The program as it is served, with all that it says in one file.
-struct Served {
+pub struct Served {
     child: Child,
     log: PathBuf,
     address: String,
 }
 
 impl Served {
-    fn start(folder: &Path, database: &str) -> Self {
+    pub fn start(folder: &Path, database: &str) -> Self {
         let log = folder.join("log");
         let file = File::create(&log).unwrap();
         let child = program(folder)
@@ -60,7 +60,7 @@ impl Served {
         stream
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub fn get(&self, path: &str) -> (u16, Value) {
         let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
         answer(stream)
@@ -90,11 +90,11 @@ impl Served {
         Some(answer(stream))
     }
 
-    fn vcf(&self, path: &str, text: &str) -> (u16, Value) {
+    pub fn vcf(&self, path: &str, text: &str) -> (u16, Value) {
         self.post(path, "text/vcf", text.as_bytes(), true).unwrap()
     }
 
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         let until = Instant::now() + PATIENCE;

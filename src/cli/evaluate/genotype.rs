@@ -1,14 +1,14 @@
 //! `tissuecast evaluate genotype`: every method on the same people, who are held out in turn.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 
-use crate::cli::cohort::{CohortArgs, Loaded};
-use crate::evaluation::genotype::{LEAVE_ONE_POPULATION_OUT, Report, cross_predictions};
-use crate::training::genotype::{Control, Round, TrainedRound};
+use crate::cli::cohort::{CohortArgs, train};
+use crate::evaluation::genotype::{LEAVE_ONE_POPULATION_OUT, Report, SELECTED, cross_predictions};
+use crate::training::genotype::{Control, GenotypeMethod, Round, TrainedRound, Training, choose, models};
 
 /// Bootstrap resamples over genes.
 const RESAMPLES: usize = 2_000;
@@ -24,7 +24,8 @@ pub struct EvaluateGenotype {
     /// Negative controls to run, repeated or parted by commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
     controls: Vec<ControlArg>,
-    /// A folder for the report: `report.txt`, `report.json`, `genes.tsv` and a plot of each method against elastic net
+    /// A folder for the report: `report.txt`, `report.json`, `genes.tsv` and a plot of each method against elastic net, by
+    /// split; and `fitted-METHOD.tsv`, what the models trained on everybody, the ones that are served, say of these people
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -45,14 +46,14 @@ impl EvaluateGenotype {
     /// A file cannot be read or used, training fails, or the report cannot be written.
     pub fn run(&self) -> anyhow::Result<()> {
         let loaded = self.cohort.load()?;
-        let rounds = loaded.train(&Round::folds(&loaded.cohort, &loaded.plan, None))?;
+        let rounds = train(&loaded, &Round::folds(&loaded.cohort, &loaded.plan, None))?;
         let mut controls = Vec::new();
         for control in &self.controls {
             let control = match control {
                 ControlArg::PermutedAnnotations => Control::PermutedAnnotations,
                 ControlArg::PermutedExpression => Control::PermutedExpression,
             };
-            controls.extend(loaded.train(&Round::folds(&loaded.cohort, &loaded.plan, Some(control)))?);
+            controls.extend(train(&loaded, &Round::folds(&loaded.cohort, &loaded.plan, Some(control)))?);
         }
         let split = format!("{}-fold", loaded.plan.outer_folds);
         self.show(&loaded, &split, &rounds, &controls)?;
@@ -62,15 +63,18 @@ impl EvaluateGenotype {
                 !rounds.is_empty(),
                 "--leave-one-population-out needs --populations with two of them or more"
             );
-            let rounds = loaded.train(&rounds)?;
+            let rounds = train(&loaded, &rounds)?;
             self.show(&loaded, LEAVE_ONE_POPULATION_OUT, &rounds, &[])?;
         }
-        Ok(())
+        match &self.out {
+            Some(folder) => write_fitted(&loaded, folder),
+            None => Ok(()),
+        }
     }
 
     fn show(
         &self,
-        loaded: &Loaded,
+        loaded: &Training,
         split: &str,
         rounds: &[TrainedRound],
         controls: &[TrainedRound],
@@ -94,4 +98,30 @@ impl EvaluateGenotype {
         }
         Ok(())
     }
+}
+
+/// Writes what the models that are served say of the people that they were trained on: a row a person, a column a gene.
+fn write_fitted(loaded: &Training, folder: &Path) -> anyhow::Result<()> {
+    let cohort = &loaded.cohort;
+    let everybody = train(loaded, &[Round::everybody(cohort)])?;
+    let everybody = everybody.first().context("the round of everybody is missing")?;
+    let served = loaded.plan.methods.iter().copied().filter(|method| method.is_served()).map(Some);
+    for method in served.chain([None]) {
+        let name = method.map_or(SELECTED, GenotypeMethod::as_str);
+        let method_of = |gene: usize| method.or_else(|| everybody.genes.get(gene).and_then(choose));
+        let values = models::build(cohort, everybody, method_of, |_| None)?.fitted(cohort)?;
+        let mut text = "FID\tIID".to_owned();
+        cohort.genes.iter().for_each(|gene| text.extend(["\t", &gene.name]));
+        for (at, person) in cohort.people.iter().enumerate() {
+            text.extend(["\n", &person.id, "\t", &person.id]);
+            for of_gene in &values {
+                let value = of_gene.get(at).copied().filter(|value| !value.is_nan());
+                text.push_str(&value.map_or_else(|| "\tNA".to_owned(), |value| format!("\t{value}")));
+            }
+        }
+        text.push('\n');
+        let path = folder.join(format!("fitted-{name}.tsv"));
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }

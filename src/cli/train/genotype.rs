@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::cli::cohort::{CohortArgs, Loaded, TransformArg};
+use crate::cli::cohort::{CohortArgs, TransformArg, train};
 use crate::evaluation::genotype::scores::GeneScores;
 use crate::evaluation::genotype::{Report, SELECTED, cross_predictions};
 use crate::genotype::variants::VariantTable;
@@ -20,7 +20,7 @@ use crate::model::golden;
 use crate::model::registry;
 use crate::training::cohort::people::populations;
 use crate::training::genotype::models::{self, StoredForm};
-use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, choose};
+use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, Training, choose};
 
 /// Bootstrap resamples over genes.
 const RESAMPLES: usize = 2_000;
@@ -50,11 +50,11 @@ impl TrainGenotype {
         let folder = self.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let started = Instant::now();
         let loaded = self.cohort.load()?;
-        let folds = loaded.train(&Round::folds(&loaded.cohort, &loaded.plan, None))?;
+        let folds = train(&loaded, &Round::folds(&loaded.cohort, &loaded.plan, None))?;
         let split = format!("{}-fold", loaded.plan.outer_folds);
         let predictions = cross_predictions(&loaded.cohort, &split, &folds, &[]);
         let report = Report::try_new(&predictions, RESAMPLES, loaded.plan.seed)?;
-        let everybody = loaded.train(&[Round::everybody(&loaded.cohort)])?;
+        let everybody = train(&loaded, &[Round::everybody(&loaded.cohort)])?;
         let everybody = everybody.first().context("the round of everybody is missing")?;
         print!("{}", report.text());
         let writer = Writer {
@@ -155,7 +155,7 @@ fn file_name(path: &Path) -> String {
 /// Everything that a model's folder is made of.
 struct Writer<'a> {
     args: &'a TrainGenotype,
-    loaded: &'a Loaded,
+    loaded: &'a Training,
     report: &'a Report,
     round: &'a TrainedRound,
     folder: &'a Path,

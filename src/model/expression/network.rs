@@ -234,7 +234,9 @@ fn settle(contributions: &mut [(usize, Vec<f64>)], values: &[f64], base: f64) {
         let size: f64 = contributions.iter().map(|(_, own)| own[person].abs()).sum();
         let left = value - base - sum;
         if left.is_finite() && size > 0.0 {
-            contributions.iter_mut().for_each(|(_, own)| own[person] += left * own[person].abs() / size);
+            for (_, own) in contributions.iter_mut() {
+                own[person] += left * own[person].abs() / size;
+            }
         }
     }
 }
@@ -300,3 +302,6 @@ impl GenotypeModel for GenotypeNetwork {
         genes.par_iter().zip(values).map(|(gathered, values)| self.explain_one(gathered, values)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,11 +22,20 @@ pub(super) struct Scratch {
     back: Vec<f32>,
 }
 
-/// Computes the predictions of one member into `out`, one a person.
-///
-/// `inputs` is `[patches × taps, people]`, `parameters` one member's [`Layout`].
+/// One member of a gene.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) layout: Layout,
+    /// The numbers, as the layout has them.
+    pub(super) parameters: &'a [f32],
+    /// The gene's dosages, `[patches × taps, people]`.
+    pub(super) inputs: &'a [f32],
+}
+
+/// Computes the predictions of a member into `out`, one a person.
 #[inline(always)]
-pub(super) fn forward(layout: &Layout, parameters: &[f32], inputs: &[f32], out: &mut [f32], scratch: &mut Scratch) {
+pub(super) fn forward(member: &Member<'_>, out: &mut [f32], scratch: &mut Scratch) {
+    let Member { layout, parameters, inputs } = *member;
     let people = out.len();
     let rows = CHANNELS * people;
     scratch.first.resize(layout.patches * rows, 0.0);
@@ -106,21 +115,15 @@ pub(super) fn forward(layout: &Layout, parameters: &[f32], inputs: &[f32], out: 
 
 /// The patches that a patch's second convolution reads, with their places in its kernel.
 #[inline(always)]
-fn neighbours(layout: &Layout, patch: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+fn neighbours(layout: Layout, patch: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let patches = layout.patches;
     (0..WINDOW).filter_map(move |at| (patch + at).checked_sub(1).filter(|near| *near < patches).map(|near| (at, near)))
 }
 
 /// Computes the gradient of Σ `error` × prediction by every parameter into `gradient`, after [`forward`].
 #[inline(always)]
-pub(super) fn backward(
-    layout: &Layout,
-    parameters: &[f32],
-    inputs: &[f32],
-    error: &[f32],
-    gradient: &mut [f32],
-    scratch: &mut Scratch,
-) {
+pub(super) fn backward(member: &Member<'_>, error: &[f32], gradient: &mut [f32], scratch: &mut Scratch) {
+    let Member { layout, parameters, inputs } = *member;
     let people = error.len();
     let rows = CHANNELS * people;
     gradient.fill(0.0);

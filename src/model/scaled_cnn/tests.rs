@@ -42,8 +42,9 @@ fn the_loops_are_what_the_operations_are() {
         let targets = draw(&mut rng, 4 * PEOPLE, 1.0);
         let weights: Vec<f32> = draw(&mut rng, 4 * MEMBERS * PEOPLE, 1.0).iter().map(|w| w.max(0.0)).collect();
         let device = Device::Cpu;
-        let (predicted, gradient) = batch.learn(&parameters, MEMBERS, &targets, &weights, &device).unwrap();
-        let (expected, by_operations) = batch.learn_on(&parameters, MEMBERS, &targets, &weights, &device).unwrap();
+        let targets = Targets { values: &targets, weights: &weights };
+        let (predicted, gradient) = batch.learn(&parameters, MEMBERS, targets, &device).unwrap();
+        let (expected, by_operations) = batch.learn_on(&parameters, MEMBERS, targets, &device).unwrap();
         assert_close(&predicted, &expected);
         assert_close(&gradient, &by_operations);
         assert_close(&batch.predict(&parameters, MEMBERS, &device).unwrap(), &expected);
@@ -64,7 +65,8 @@ fn gradients_of_parameters_and_inputs_are_those_of_finite_differences() {
 fn every_parameter_learns() {
     let (batch, parameters, mut rng) = example(2 * TAPS, 1);
     let targets = draw(&mut rng, PEOPLE, 1.0);
-    let (_, gradient) = batch.learn(&parameters, MEMBERS, &targets, &[1.0; MEMBERS * PEOPLE], &Device::Cpu).unwrap();
+    let targets = Targets { values: &targets, weights: &[1.0; MEMBERS * PEOPLE] };
+    let (_, gradient) = batch.learn(&parameters, MEMBERS, targets, &Device::Cpu).unwrap();
     let layout = batch.layout;
     let tensors = [
         layout.scale(),

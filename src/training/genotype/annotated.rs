@@ -131,7 +131,9 @@ fn network(
         return Ok(network);
     }
     let mut variants = AnnotatedVariants::default();
-    examples.iter().for_each(|example| variants.push(&example.annotations, width));
+    for example in examples {
+        variants.push(&example.annotations, width);
+    }
     let shares: Vec<f32> = examples.iter().flat_map(|example| &example.shares).copied().collect();
     for _ in 0..SHARE_STEPS {
         network.fit_shares(&variants, &shares, width)?;
@@ -174,7 +176,9 @@ fn network(
             gradient.extend(fit.by_variant(&by_gate, &lengths));
         }
         let count = examples.len() as f32;
-        gradient.iter_mut().for_each(|value| *value /= count);
+        for value in &mut gradient {
+            *value /= count;
+        }
         network.descend(&joint, gradient, width)?;
     }
     Ok(network)

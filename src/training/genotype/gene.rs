@@ -10,7 +10,7 @@ use crate::model::scaled_cnn::Batch;
 use crate::training::annotation::Annotations;
 use crate::training::elastic_net::{self, CrossValidated, Dosages, Gram, Solution};
 use crate::training::heritability::variance_component;
-use crate::training::scaled_cnn::{CnnTask, FittedCnn, screen};
+use crate::training::scaled_cnn::{CnnTask, FittedCnn, Sample, Start};
 
 /// A gene's data in a round.
 pub(super) struct Learner<'a> {
@@ -189,8 +189,12 @@ impl<'a> Learner<'a> {
             weights,
             seconds: seconds(started.elapsed()),
         };
+        if settings.start == Start::Correlations {
+            start.fill(0.0);
+        }
         let all = self.standardise(&(0..variants).collect::<Vec<_>>(), &moments, learns);
-        let reads = screen(&all, &targets, &trainer.held_out_by, settings.all_members(), settings.variants, gates);
+        let sample = Sample { dosages: &all, targets: &targets, held_out_by: &trainer.held_out_by };
+        let reads = sample.screen(settings.all_members(), settings.variants, gates);
         let is_read = |row: &usize| {
             let varies = moments[*row].1 > 0.0;
             varies && (0..settings.all_members()).any(|m| reads[m * variants + row] || start[m * variants + row] != 0.0)

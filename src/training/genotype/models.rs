@@ -151,7 +151,9 @@ fn of_network(network: &NetworkWeights) -> (Vec<usize>, Vec<f64>, Option<Encoder
         let mut parameters = network.parameters.clone();
         for own in parameters.chunks_exact_mut(layout.parameters()) {
             own[layout.linear()].fill(0.0);
-            own.iter_mut().for_each(|value| *value = half(*value));
+            for value in own {
+                *value = half(*value);
+            }
         }
         let deviations = (0..network.variants.len()).map(deviation).collect();
         Encoder { parameters, members: network.members, deviations }

@@ -43,8 +43,8 @@ impl Work {
     /// It cannot be made.
     pub fn open(parent: &Path, key: &impl Serialize) -> Result<Self, WorkError> {
         let text = serde_json::to_vec(key).map_err(|error| fault("name a folder in", parent)(error.into()))?;
-        let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let folder = parent.join(digest);
+        let digest = Sha256::digest(&text).iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        let folder = parent.join(format!("{digest:016x}"));
         fs::create_dir_all(&folder).map_err(fault("make the folder", &folder))?;
         Ok(Self { folder })
     }

@@ -24,7 +24,7 @@ pub(super) struct Optimiser {
     steps: i32,
 }
 
-fn tensors(layout: &Layout) -> [Range<usize>; 8] {
+fn tensors(layout: Layout) -> [Range<usize>; 8] {
     [
         layout.scale(),
         layout.linear(),
@@ -40,7 +40,7 @@ fn tensors(layout: &Layout) -> [Range<usize>; 8] {
 impl Optimiser {
     /// Starts with moments of zero for so many members.
     pub(super) fn new(layout: Layout, members: usize, frozen: Vec<bool>) -> Self {
-        let second = vec![0.0; members * tensors(&layout).len()];
+        let second = vec![0.0; members * tensors(layout).len()];
         Self { layout, first: vec![0.0; members * layout.parameters()], second, frozen, steps: 0 }
     }
 
@@ -48,7 +48,7 @@ impl Optimiser {
     pub(super) fn step(&mut self, parameters: &mut [f32], gradient: &[f32], settings: &CnnSettings) {
         self.steps += 1;
         let (unbias1, unbias2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
-        let tensors = tensors(&self.layout);
+        let tensors = tensors(self.layout);
         let size = self.layout.parameters();
         let members = parameters.chunks_exact_mut(size).zip(gradient.chunks_exact(size));
         let moments = self.first.chunks_exact_mut(size).zip(self.second.chunks_exact_mut(tensors.len()));
