@@ -102,6 +102,21 @@ impl Layout {
         start..start + self.patches * CHANNELS
     }
 
+    /// Returns every tensor's place, in the order in which they lie.
+    #[must_use]
+    pub const fn tensors(&self) -> [Range<usize>; 8] {
+        [
+            self.scale(),
+            self.linear(),
+            self.kernel(),
+            self.kernel_bias(),
+            self.mixer(),
+            self.mixer_bias(),
+            self.head(),
+            self.bias()..self.bias() + 1,
+        ]
+    }
+
     /// Returns how far a standard deviation of a place's dosage can move a member's prediction through the encoder at most,
     /// the positive parts left aside.
     #[must_use]

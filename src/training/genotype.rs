@@ -9,6 +9,8 @@
 mod annotated;
 mod gene;
 pub mod models;
+mod record;
+mod round;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -18,18 +20,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use candle_core::Device;
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::annotated::{Sharing, share};
 use self::gene::{Learner, Standardised};
+pub use self::record::{GeneRecord, HERITABLE_Z, MethodRecord, NetworkWeights, Weights, choose};
+use self::round::permuted;
+pub use self::round::{Control, Round};
 pub use self::work::{Work, WorkError};
 use super::annotation::Annotations;
-use super::cohort::people::{balanced_folds, populations};
+use super::cohort::people::balanced_folds;
 use super::cohort::{Cohort, covariates::Adjustment};
 use super::elastic_net;
-use super::init::generator;
 use super::scaled_cnn::CnnSettings;
 use crate::model::ModelError;
 
@@ -88,27 +91,6 @@ impl GenotypeMethod {
     }
 }
 
-/// A negative control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Control {
-    /// Within each gene, variants have each other's annotations.
-    PermutedAnnotations,
-    /// People have each other's expression, within their populations.
-    PermutedExpression,
-}
-
-impl Control {
-    /// Returns the name as reports have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PermutedAnnotations => "permuted annotations",
-            Self::PermutedExpression => "permuted expression",
-        }
-    }
-}
-
 /// What is trained and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -151,131 +133,6 @@ impl Plan {
         self.methods.iter().any(|method| method.reads_annotations())
     }
 }
-
-/// People to learn from, and people to predict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Round {
-    /// The round's name: `fold-1`…, `without-FIN`…, `everybody`.
-    pub name: String,
-    /// The people to learn from, ascending.
-    pub learns: Vec<usize>,
-    /// The people that are held out, ascending.
-    pub held_out: Vec<usize>,
-    /// The control that the round is run under.
-    pub control: Option<Control>,
-}
-
-impl Round {
-    /// Returns the rounds of the outer folds, every population spread evenly over them.
-    #[must_use]
-    pub fn folds(cohort: &Cohort, plan: &Plan, control: Option<Control>) -> Vec<Self> {
-        let everybody: Vec<usize> = (0..cohort.people.len()).collect();
-        let folds = balanced_folds(&cohort.people, &everybody, plan.outer_folds, plan.seed);
-        let round = |fold: usize| {
-            let (held_out, learns) = everybody.iter().partition(|person| usize::from(folds[**person]) == fold);
-            Self { name: format!("fold-{}", fold + 1), learns, held_out, control }
-        };
-        (0..plan.outer_folds).map(round).collect()
-    }
-
-    /// Returns a round for each population, which is held out whole; none where there are fewer than two.
-    #[must_use]
-    pub fn populations(cohort: &Cohort) -> Vec<Self> {
-        let populations = populations(&cohort.people);
-        if populations.len() < 2 {
-            return Vec::new();
-        }
-        let round = |(name, held_out): (_, &Vec<usize>)| {
-            let learns = (0..cohort.people.len()).filter(|person| !held_out.contains(person)).collect();
-            Self { name: format!("without-{name}"), learns, held_out: held_out.clone(), control: None }
-        };
-        populations.iter().map(round).collect()
-    }
-
-    /// Returns the round that learns from everybody: its models are served.
-    #[must_use]
-    pub fn everybody(cohort: &Cohort) -> Self {
-        let learns = (0..cohort.people.len()).collect();
-        Self { name: "everybody".to_owned(), learns, held_out: Vec::new(), control: None }
-    }
-
-    /// Returns the name as a fold of a split: `1`…, or the population that is left out.
-    #[must_use]
-    pub fn fold_name(&self) -> &str {
-        ["fold-", "without-"].iter().find_map(|prefix| self.name.strip_prefix(prefix)).unwrap_or(&self.name)
-    }
-
-    fn key(&self) -> String {
-        match self.control {
-            None => self.name.clone(),
-            Some(control) => format!("{}.{}", self.name, control.as_str().replace(' ', "-")),
-        }
-    }
-}
-
-/// What predicts a gene.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weights {
-    /// Weights by copies of the effect allele, with the cohort's variants, ascending.
-    Linear(Vec<(usize, f64)>),
-    /// A network.
-    Network(NetworkWeights),
-}
-
-/// The network of one gene.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NetworkWeights {
-    /// The cohort's variants, ascending.
-    pub variants: Vec<usize>,
-    /// The mean dosage of each among the people of training.
-    pub means: Vec<f32>,
-    /// The standard deviation of each.
-    pub deviations: Vec<f32>,
-    /// The members' parameters, `[members, numbers]`, in the unit of expression.
-    pub parameters: Vec<f32>,
-    /// How many members there are.
-    pub members: usize,
-}
-
-/// One method on one gene in one round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MethodRecord {
-    /// What the held-out people are predicted to have, less the mean of the people of training.
-    pub predicted: Vec<f32>,
-    /// The mean squared error over inner folds as a share of that of each fold's mean.
-    pub inner_error: f64,
-    /// The squared correlation over inner folds, 0 where it is not positive.
-    pub inner_r2: f64,
-    /// What predicts the gene; kept of the round of everybody alone.
-    pub weights: Option<Weights>,
-    /// How long it took, in seconds of one thread.
-    pub seconds: f64,
-}
-
-/// One gene in one round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GeneRecord {
-    /// The gene's place in the cohort.
-    pub gene: usize,
-    /// The score test of its heritability among the people of training.
-    pub heritable_z: f64,
-    /// Where the elastic net puts its weight: the share of each variant of the window that has any.
-    pub shares: Vec<(u32, f32)>,
-    /// The methods.
-    pub methods: BTreeMap<GenotypeMethod, MethodRecord>,
-}
-
-/// Returns the method that serves a gene: the one that the inner folds of the gene's own training people favour, the
-/// simplest among equals.
-#[must_use]
-pub fn choose(gene: &GeneRecord) -> Option<GenotypeMethod> {
-    let served = gene.methods.iter().filter(|(method, _)| method.is_served());
-    served.min_by(|a, b| a.1.inner_error.total_cmp(&b.1.inner_error).then(a.0.cmp(b.0))).map(|(method, _)| *method)
-}
-
-/// The z at and above which a gene counts as heritable in a round: one-sided p of 0.05, roughly.
-pub const HERITABLE_Z: f64 = 1.645;
 
 /// A round with all of its genes.
 #[derive(Debug, Clone, PartialEq)]
@@ -554,20 +411,4 @@ fn device() -> Device {
 
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e4).round() / 1e4
-}
-
-/// Whose expression each person has: shuffled within populations, so that differences between them stay.
-fn permuted(cohort: &Cohort, seed: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..cohort.people.len()).collect();
-    let mut rng = generator(seed, "permuted expression");
-    let mut groups = populations(&cohort.people);
-    let placed: Vec<usize> = groups.values().flatten().copied().collect();
-    let others: Vec<usize> = order.iter().copied().filter(|person| !placed.contains(person)).collect();
-    groups.insert("".into(), others);
-    for people in groups.values() {
-        let mut shuffled = people.clone();
-        shuffled.shuffle(&mut rng);
-        people.iter().zip(shuffled).for_each(|(person, other)| order[*person] = other);
-    }
-    order
 }

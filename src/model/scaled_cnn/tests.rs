@@ -68,16 +68,7 @@ fn every_parameter_learns() {
     let targets = Targets { values: &targets, weights: &[1.0; MEMBERS * PEOPLE] };
     let (_, gradient) = batch.learn(&parameters, MEMBERS, targets, &Device::Cpu).unwrap();
     let layout = batch.layout;
-    let tensors = [
-        layout.scale(),
-        layout.linear(),
-        layout.kernel(),
-        layout.kernel_bias(),
-        layout.mixer(),
-        layout.mixer_bias(),
-        layout.head(),
-        layout.bias()..layout.bias() + 1,
-    ];
+    let tensors = layout.tensors();
     for own in gradient.chunks_exact(layout.parameters()) {
         // A channel whose positive part is 0 for everybody learns nothing; no whole tensor may be like that.
         assert!(tensors.iter().all(|range| own[range.clone()].iter().any(|value| *value != 0.0)), "{own:?}");

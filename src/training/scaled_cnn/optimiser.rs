@@ -4,8 +4,6 @@
 //! for a whole tensor the step stays in the gradient's direction (the idea of Adam-mini, Zhang et al. 2024), so that
 //! stopping early shrinks what has little signal, as ridge regression does.
 
-use std::ops::Range;
-
 use super::CnnSettings;
 use crate::model::scaled_cnn::Layout;
 
@@ -24,23 +22,10 @@ pub(super) struct Optimiser {
     steps: i32,
 }
 
-fn tensors(layout: Layout) -> [Range<usize>; 8] {
-    [
-        layout.scale(),
-        layout.linear(),
-        layout.kernel(),
-        layout.kernel_bias(),
-        layout.mixer(),
-        layout.mixer_bias(),
-        layout.head(),
-        layout.bias()..layout.bias() + 1,
-    ]
-}
-
 impl Optimiser {
     /// Starts with moments of zero for so many members.
     pub(super) fn new(layout: Layout, members: usize, frozen: Vec<bool>) -> Self {
-        let second = vec![0.0; members * tensors(layout).len()];
+        let second = vec![0.0; members * layout.tensors().len()];
         Self { layout, first: vec![0.0; members * layout.parameters()], second, frozen, steps: 0 }
     }
 
@@ -48,7 +33,7 @@ impl Optimiser {
     pub(super) fn step(&mut self, parameters: &mut [f32], gradient: &[f32], settings: &CnnSettings) {
         self.steps += 1;
         let (unbias1, unbias2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
-        let tensors = tensors(self.layout);
+        let tensors = self.layout.tensors();
         let size = self.layout.parameters();
         let members = parameters.chunks_exact_mut(size).zip(gradient.chunks_exact(size));
         let moments = self.first.chunks_exact_mut(size).zip(self.second.chunks_exact_mut(tensors.len()));
