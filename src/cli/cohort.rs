@@ -21,70 +21,70 @@ use crate::training::scaled_cnn::{CnnSettings, Start};
 #[derive(Debug, Clone, Args)]
 pub struct CohortArgs {
     /// Genotypes: a VCF or BCF, a BGEN, or the stem or one file of a PLINK 1 or 2 set; each may be gzipped
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TISSUECAST_GENOTYPES", value_name = "FILE")]
     pub genotypes: PathBuf,
     /// Expression: phenotype BED (chromosome, start, end, gene, a column a person), plain or gzip
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TISSUECAST_EXPRESSION", value_name = "FILE")]
     pub expression: PathBuf,
     /// Covariates as the eQTL tools take them, a row each or a column each
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TISSUECAST_COVARIATES", value_name = "FILE")]
     pub covariates: Option<PathBuf>,
     /// A table with the columns `sample` and `population`: folds are balanced over populations
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TISSUECAST_POPULATIONS", value_name = "FILE")]
     pub populations: Option<PathBuf>,
     /// Annotations of variants: BED intervals, or tables by variant with a column each; several
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, env = "TISSUECAST_ANNOTATIONS", value_name = "FILE", num_args = 1..)]
     pub annotations: Vec<PathBuf>,
     /// Gene models (GTF or BED12): the genes' strands, and with --chain their exons and promoters
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TISSUECAST_GENE_MODELS", value_name = "FILE")]
     pub gene_models: Option<PathBuf>,
     /// A UCSC chain that leads from the gene models' assembly to that of the genotypes
-    #[arg(long, value_name = "FILE", requires = "gene_models")]
+    #[arg(long, env = "TISSUECAST_CHAIN", value_name = "FILE", requires = "gene_models")]
     pub chain: Option<PathBuf>,
     /// A UCSC chain that leads from the expression's assembly to that of the genotypes, where they differ
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TISSUECAST_EXPRESSION_CHAIN", value_name = "FILE")]
     pub expression_chain: Option<PathBuf>,
     /// The assembly of the genotypes, such as `GRCh37`
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| Assembly::parse(text))]
+    #[arg(long, env = "TISSUECAST_ASSEMBLY", value_name = "NAME", value_parser = |text: &str| Assembly::parse(text))]
     pub assembly: Option<Assembly>,
     /// How far from a gene's body its variants may lie, in base pairs
-    #[arg(long, value_name = "BP", default_value_t = 500_000)]
+    #[arg(long, env = "TISSUECAST_WINDOW", value_name = "BP", default_value_t = 500_000)]
     pub window: u32,
     /// The least frequency of a variant's rarer allele
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, env = "TISSUECAST_MIN_MAF", value_name = "SHARE", default_value_t = 0.05)]
     pub min_maf: f64,
     /// Keeps palindromic variants (A/T, C/G), which are left out because predictions cannot tell their strand
-    #[arg(long)]
+    #[arg(long, env = "TISSUECAST_KEEP_AMBIGUOUS")]
     pub keep_ambiguous: bool,
     /// What is done to each gene's expression before anything else
-    #[arg(long, value_enum, default_value_t = TransformArg::InverseNormal)]
+    #[arg(long, env = "TISSUECAST_TRANSFORM", value_enum, default_value_t = TransformArg::InverseNormal)]
     pub transform: TransformArg,
     /// Only these genes, repeated or parted by commas
-    #[arg(long, value_delimiter = ',', value_name = "GENE")]
+    #[arg(long, env = "TISSUECAST_GENE", value_delimiter = ',', value_name = "GENE")]
     pub gene: Vec<String>,
     /// Only genes on these chromosomes, repeated or parted by commas
-    #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = |text: &str| Chromosome::parse(text))]
+    #[arg(long, env = "TISSUECAST_CHROMOSOME", value_delimiter = ',', value_name = "NAME", value_parser = |text: &str| Chromosome::parse(text))]
     pub chromosome: Vec<Chromosome>,
     /// Methods, repeated or parted by commas; `all` for every one
-    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "all")]
+    #[arg(long, env = "TISSUECAST_METHOD", value_delimiter = ',', value_name = "NAME", default_value = "all")]
     pub method: Vec<MethodArg>,
     /// Folds of people that accuracy is measured by
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(long, env = "TISSUECAST_OUTER_FOLDS", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=50))]
     pub outer_folds: u32,
     /// Folds within those that everything is chosen by
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(long, env = "TISSUECAST_INNER_FOLDS", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=50))]
     pub inner_folds: u32,
     /// Members of each gene's network
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(long, env = "TISSUECAST_MEMBERS", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=50))]
     pub members: u32,
     /// Where networks start
-    #[arg(long, value_enum, value_name = "START", default_value_t = StartArg::ElasticNet)]
+    #[arg(long, env = "TISSUECAST_NETWORK_START", value_enum, value_name = "START", default_value_t = StartArg::ElasticNet)]
     pub network_start: StartArg,
     /// The seed of everything random: the same command gives the same weights
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, env = "TISSUECAST_SEED", value_name = "N", default_value_t = 7)]
     pub seed: u64,
     /// The folder that finished genes are kept in: the same command goes on where it was interrupted
-    #[arg(long, value_name = "DIR", default_value = "tissuecast-data/training")]
+    #[arg(long, env = "TISSUECAST_WORK", value_name = "DIR", default_value = "tissuecast-data/training")]
     pub work: PathBuf,
 }
 
@@ -164,6 +164,11 @@ impl CohortArgs {
             ..CohortInputs::new(genotype_files(&self.genotypes)?, self.expression.clone())
         };
         let cohort = Cohort::load(inputs, &|what, done, total| progress.count(what, done, total))?;
+        let people = cohort.people.len();
+        // A fold of fewer than three people has no correlation; one of the inner folds needs somebody to be left.
+        if self.outer_folds as usize * 3 > people || self.inner_folds.max(self.members) as usize * 2 > people / 2 {
+            bail!("{people} people are too few for so many folds: lower --outer-folds, --inner-folds or --members");
+        }
         let mut plan = Plan::new(self.methods(), self.seed);
         plan.outer_folds = self.outer_folds as usize;
         plan.inner_folds = self.inner_folds as usize;

@@ -19,14 +19,14 @@ pub struct EvaluateGenotype {
     #[command(flatten)]
     cohort: CohortArgs,
     /// Also leaves out one population after the other
-    #[arg(long)]
+    #[arg(long, env = "TISSUECAST_LEAVE_ONE_POPULATION_OUT")]
     leave_one_population_out: bool,
     /// Negative controls to run, repeated or parted by commas
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
+    #[arg(long, env = "TISSUECAST_CONTROLS", value_enum, value_delimiter = ',', value_name = "NAME")]
     controls: Vec<ControlArg>,
     /// A folder for the report: `report.txt`, `report.json`, `genes.tsv` and a plot of each method against elastic net, by
     /// split; and `fitted-METHOD.tsv`, what the models trained on everybody, the ones that are served, say of these people
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "TISSUECAST_OUT", value_name = "DIR")]
     out: Option<PathBuf>,
 }
 

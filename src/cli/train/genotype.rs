@@ -31,11 +31,11 @@ pub struct TrainGenotype {
     #[command(flatten)]
     cohort: CohortArgs,
     /// The tissue of the expression, such as `Cells_EBV-transformed_lymphocytes`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "TISSUECAST_TISSUE", value_name = "NAME")]
     tissue: Option<String>,
     /// The model's folder, `models/NAME`. With several methods, NAME predicts each gene by the method that the inner
     /// folds favour, and NAME-METHOD by one method
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "TISSUECAST_OUT", value_name = "DIR")]
     out: PathBuf,
 }
 
