@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use self::annotated::{Sharing, share};
 use self::gene::{Learner, Standardised};
-pub use self::record::{GeneRecord, HERITABLE_Z, MethodRecord, NetworkWeights, Weights, choose};
+pub use self::record::{GeneRecord, HERITABLE_Z, MARGIN, MethodRecord, NetworkWeights, Weights};
+use self::record::{choose, favourite};
 use self::round::permuted;
 pub use self::round::{Control, Round};
 pub use self::work::{Work, WorkError};
@@ -145,6 +146,15 @@ pub struct TrainedRound {
     pub strength: Option<f64>,
     /// What each annotation adds to the log of a variant's share of weight, by name.
     pub annotation_weights: BTreeMap<String, f64>,
+}
+
+impl TrainedRound {
+    /// Returns the method that serves each gene, by the inner folds.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<Option<GenotypeMethod>> {
+        let favourite = favourite(&self.genes);
+        self.genes.iter().map(|gene| choose(gene, favourite?)).collect()
+    }
 }
 
 /// How far training is.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::cohort::{CohortArgs, train};
 use crate::evaluation::genotype::{LEAVE_ONE_POPULATION_OUT, Report, SELECTED, cross_predictions};
-use crate::training::genotype::{Control, GenotypeMethod, Round, TrainedRound, Training, choose, models};
+use crate::training::genotype::{Control, GenotypeMethod, Round, TrainedRound, Training, models};
 
 /// Bootstrap resamples over genes.
 const RESAMPLES: usize = 2_000;
@@ -108,7 +108,8 @@ fn write_fitted(loaded: &Training, folder: &Path) -> anyhow::Result<()> {
     let served = loaded.plan.methods.iter().copied().filter(|method| method.is_served()).map(Some);
     for method in served.chain([None]) {
         let name = method.map_or(SELECTED, GenotypeMethod::as_str);
-        let method_of = |gene: usize| method.or_else(|| everybody.genes.get(gene).and_then(choose));
+        let chosen = everybody.chosen();
+        let method_of = |gene: usize| method.or_else(|| chosen.get(gene).copied().flatten());
         let values = models::build(cohort, everybody, method_of, |_| None)?.fitted(cohort)?;
         let mut text = "FID\tIID".to_owned();
         cohort.genes.iter().for_each(|gene| text.extend(["\t", &gene.name]));

@@ -20,7 +20,7 @@ use crate::model::golden;
 use crate::model::registry;
 use crate::training::cohort::people::populations;
 use crate::training::genotype::models::{self, StoredForm};
-use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, Training, choose};
+use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, Training};
 
 /// Bootstrap resamples over genes.
 const RESAMPLES: usize = 2_000;
@@ -169,7 +169,8 @@ impl Writer<'_> {
         let label = method.map_or(SELECTED, GenotypeMethod::as_str);
         let scores = self.report.gene_scores(label, None).unwrap_or_default();
         let scores: BTreeMap<&str, &GeneScores> = scores.iter().map(|score| (score.gene.as_str(), score)).collect();
-        let method_of = |gene: usize| method.or_else(|| self.round.genes.get(gene).and_then(choose));
+        let chosen = self.round.chosen();
+        let method_of = |gene: usize| method.or_else(|| chosen.get(gene).copied().flatten());
         let accuracy = |gene: usize| {
             let score = scores.get(&*self.loaded.cohort.genes.get(gene)?.name)?;
             let served = method_of(gene)?;
@@ -188,7 +189,7 @@ impl Writer<'_> {
         let built = models::build(&self.loaded.cohort, self.round, method_of, accuracy)?;
         let model = built.model();
         let (card_method, mut files) = match &built.form {
-            StoredForm::Linear(model) => (LINEAR, linear_file::store(model)?),
+            StoredForm::Linear(model) => (LINEAR, linear_file::pack(linear_file::store(model)?)?),
             StoredForm::Network(model) => (label, network_file::store(model)?),
         };
         files.insert(golden::FILE.to_owned(), serde_json::to_vec(&GenotypeGolden::record(model)?)?);
@@ -305,8 +306,9 @@ fn rounded(value: f64) -> f64 {
 fn description(method: Option<GenotypeMethod>) -> &'static str {
     match method {
         None => {
-            "Each gene is predicted by the method that predicts it best in the inner folds of the training people: elastic \
-             net or scaled convolutional network, with or without annotations; the gene's accuracy names it."
+            "Each gene is predicted by the method that the inner folds of the training people favour, that of all genes together \
+             unless another is clearly better for the gene: elastic net or scaled convolutional network, with or without \
+             annotations; the gene's accuracy names it."
         }
         Some(GenotypeMethod::AnnotatedElasticNet) => {
             "Elastic net of each gene on the dosages around it, variants penalised by what their annotations say."

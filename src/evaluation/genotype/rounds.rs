@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{CrossPredictions, GeneTruth, MethodPredictions, SELECTED};
 use crate::training::cohort::Cohort;
 use crate::training::cohort::covariates::Adjustment;
-use crate::training::genotype::{Control, GenotypeMethod, HERITABLE_Z, TrainedRound, choose};
+use crate::training::genotype::{Control, GenotypeMethod, HERITABLE_Z, TrainedRound};
 
 /// Puts rounds of one split together, with rounds of the same people under controls.
 ///
@@ -64,12 +64,13 @@ fn predictions(cohort: &Cohort, rounds: &[TrainedRound], control: Option<Control
         rounds.iter().all(|round| round.genes.iter().all(|gene| gene.methods.contains_key(method)))
     };
     let methods: Vec<GenotypeMethod> = GenotypeMethod::ALL.into_iter().filter(trained).collect();
-    let run = |name: &str, method_of: &dyn Fn(&crate::training::genotype::GeneRecord) -> Option<GenotypeMethod>| {
+    let run = |name: &str, method: Option<GenotypeMethod>| {
         let mut predicted = vec![vec![f64::NAN; cohort.people.len()]; cohort.genes.len()];
         let mut seconds = 0.0;
         for round in rounds {
-            for (gene, predicted) in round.genes.iter().zip(&mut predicted) {
-                let Some(record) = method_of(gene).and_then(|method| gene.methods.get(&method)) else { continue };
+            let methods = method.map_or_else(|| round.chosen(), |method| vec![Some(method); round.genes.len()]);
+            for ((gene, method), predicted) in round.genes.iter().zip(methods).zip(&mut predicted) {
+                let Some(record) = method.and_then(|method| gene.methods.get(&method)) else { continue };
                 seconds += record.seconds;
                 let held_out = round.round.held_out.iter().zip(&record.predicted);
                 held_out.for_each(|(person, value)| predicted[*person] = f64::from(*value));
@@ -82,10 +83,9 @@ fn predictions(cohort: &Cohort, rounds: &[TrainedRound], control: Option<Control
             seconds,
         }
     };
-    let mut all: Vec<MethodPredictions> =
-        methods.iter().map(|method| run(method.as_str(), &|_| Some(*method))).collect();
+    let mut all: Vec<MethodPredictions> = methods.iter().map(|method| run(method.as_str(), Some(*method))).collect();
     if methods.iter().filter(|method| method.is_served()).count() > 1 && control.is_none() {
-        all.push(run(SELECTED, &choose));
+        all.push(run(SELECTED, None));
     }
     all
 }

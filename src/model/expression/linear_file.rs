@@ -1,4 +1,4 @@
-//! The files of a sparse linear model: `weights.safetensors`, a column a tensor, and `genes.json`.
+//! The files of a sparse linear model: `weights.safetensors`, a column a tensor, plain or packed, and `genes.json`.
 //!
 //! Texts lie end to end in a tensor of bytes with a tensor of offsets beside it, so that tens of thousands of rows load
 //! in milliseconds. Invariant: what loads is what was stored; a file that was altered is an error and never a panic.
@@ -6,8 +6,12 @@
 mod columns;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::ops::Range;
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::linear::Linear;
@@ -19,6 +23,10 @@ use columns::{Reader, Texts, Writer};
 
 /// The file of the rows.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// The same, packed by gzip.
+pub const PACKED_WEIGHTS_FILE: &str = "weights.safetensors.gz";
+/// Bytes that a packed file may inflate to: far more than the weights of any model of a whole genome.
+const MOST_BYTES: u64 = 4 << 30;
 /// The file of the genes.
 pub const GENES_FILE: &str = "genes.json";
 
@@ -127,6 +135,32 @@ fn write_places(
     Ok(())
 }
 
+/// Packs the weights among a model's files.
+///
+/// # Errors
+/// The library fails.
+pub fn pack(mut files: BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
+    if let Some(bytes) = files.remove(WEIGHTS_FILE) {
+        files.insert(PACKED_WEIGHTS_FILE.to_owned(), packed(&bytes, PACKED_WEIGHTS_FILE)?);
+    }
+    Ok(files)
+}
+
+/// Packs a file by gzip.
+pub(super) fn packed(bytes: &[u8], name: &str) -> Result<Vec<u8>, ModelError> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|error| fault(name, error.to_string()))
+}
+
+/// Inflates a packed file among a model's files.
+pub(super) fn unpacked(files: &BTreeMap<String, Vec<u8>>, name: &str) -> Result<Vec<u8>, ModelError> {
+    let packed = files.get(name).ok_or_else(|| fault(name, "is not in the manifest"))?;
+    let mut bytes = Vec::new();
+    let inflated = GzDecoder::new(&**packed).take(MOST_BYTES).read_to_end(&mut bytes);
+    inflated.map_err(|error| fault(name, error.to_string()))?;
+    Ok(bytes)
+}
+
 /// Reads a model from the files of its folder.
 ///
 /// # Errors
@@ -135,7 +169,9 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<Linear, ModelError> {
     let file = |name: &str| files.get(name).ok_or_else(|| fault(name, "is not in the manifest"));
     let genes: GenesFile =
         serde_json::from_slice(file(GENES_FILE)?).map_err(|error| fault(GENES_FILE, error.to_string()))?;
-    let reader = Reader::new(file(WEIGHTS_FILE)?)?;
+    let unpacked =
+        if files.contains_key(PACKED_WEIGHTS_FILE) { Some(unpacked(files, PACKED_WEIGHTS_FILE)?) } else { None };
+    let reader = Reader::new(unpacked.as_ref().map_or_else(|| file(WEIGHTS_FILE), Ok)?)?;
     let offsets = reader.u32("gene_offsets", None)?;
     if offsets.len() != genes.genes.len() + 1 || offsets.first() != Some(&0) {
         return Err(columns::wrong("gene_offsets", "does not fit the genes"));

@@ -4,24 +4,19 @@
 //! half precision holds; a file that was altered is an error and never a panic.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use half::f16;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use super::GenotypeModel;
+use super::linear_file::{self, pack, packed, unpacked};
 use super::network::{Encoder, GenotypeNetwork};
-use super::{GenotypeModel, linear_file};
 use crate::model::ModelError;
 use crate::model::scaled_cnn::Layout;
 
 /// The file of the encoders.
 pub const NETWORKS_FILE: &str = "networks.safetensors.gz";
-/// Bytes that the file may inflate to: far more than a whole genome's networks.
-const MOST_BYTES: u64 = 4 << 30;
 
 fn fault(reason: impl Into<String>) -> ModelError {
     ModelError::File { file: NETWORKS_FILE.to_owned(), reason: reason.into() }
@@ -32,7 +27,7 @@ fn fault(reason: impl Into<String>) -> ModelError {
 /// # Errors
 /// The additive part cannot be written, or the library fails.
 pub fn store(model: &GenotypeNetwork) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
-    let mut files = linear_file::store(model.additive())?;
+    let mut files = pack(linear_file::store(model.additive())?)?;
     let (mut members, mut numbers, mut deviations) = (Vec::new(), Vec::new(), Vec::new());
     for encoder in model.encoders() {
         members.push(encoder.as_ref().map_or(0, |encoder| encoder.members as u8));
@@ -48,9 +43,7 @@ pub fn store(model: &GenotypeNetwork) -> Result<BTreeMap<String, Vec<u8>>, Model
         ("numbers", view(Dtype::F16, numbers.len() / 2, &numbers)?),
     ];
     let bytes = safetensors::serialize(tensors, None).map_err(|error| fault(error.to_string()))?;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let packed = encoder.write_all(&bytes).and_then(|()| encoder.finish()).map_err(|error| fault(error.to_string()))?;
-    files.insert(NETWORKS_FILE.to_owned(), packed);
+    files.insert(NETWORKS_FILE.to_owned(), packed(&bytes, NETWORKS_FILE)?);
     Ok(files)
 }
 
@@ -60,9 +53,7 @@ pub fn store(model: &GenotypeNetwork) -> Result<BTreeMap<String, Vec<u8>>, Model
 /// A file is missing, or anything in it is not what [`store`] writes.
 pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<GenotypeNetwork, ModelError> {
     let additive = linear_file::load(files)?;
-    let packed = files.get(NETWORKS_FILE).ok_or_else(|| fault("is not in the manifest"))?;
-    let mut bytes = Vec::new();
-    GzDecoder::new(&**packed).take(MOST_BYTES).read_to_end(&mut bytes).map_err(|error| fault(error.to_string()))?;
+    let bytes = unpacked(files, NETWORKS_FILE)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| fault(error.to_string()))?;
     let tensor = |name: &str, dtype: Dtype| {
         let tensor = tensors.tensor(name).map_err(|error| fault(error.to_string()))?;

@@ -59,12 +59,29 @@ pub struct GeneRecord {
     pub methods: BTreeMap<GenotypeMethod, MethodRecord>,
 }
 
-/// Returns the method that serves a gene: the one that the inner folds of the gene's own training people favour, the
-/// simplest among equals.
+/// How much less inner error, as a share of a gene's variance, another method needs to serve a gene than the one that
+/// all genes together favour: about what two methods differ by in the inner folds of a few hundred people by chance.
+pub const MARGIN: f64 = 0.02;
+
+/// Returns the method with the least inner error over all genes, the simplest among equals.
 #[must_use]
-pub fn choose(gene: &GeneRecord) -> Option<GenotypeMethod> {
+pub(super) fn favourite(genes: &[GeneRecord]) -> Option<GenotypeMethod> {
+    let mut sums: BTreeMap<GenotypeMethod, f64> = BTreeMap::new();
+    for (method, record) in genes.iter().flat_map(|gene| &gene.methods).filter(|(method, _)| method.is_served()) {
+        *sums.entry(*method).or_default() += record.inner_error;
+    }
+    sums.into_iter().min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0))).map(|(method, _)| method)
+}
+
+/// Returns the method that serves a gene by the inner folds of the round's own people: the round's favourite, unless
+/// another one is better for the gene by more than [`MARGIN`].
+#[must_use]
+pub(super) fn choose(gene: &GeneRecord, favourite: GenotypeMethod) -> Option<GenotypeMethod> {
     let served = gene.methods.iter().filter(|(method, _)| method.is_served());
-    served.min_by(|a, b| a.1.inner_error.total_cmp(&b.1.inner_error).then(a.0.cmp(b.0))).map(|(method, _)| *method)
+    let best = served.min_by(|a, b| a.1.inner_error.total_cmp(&b.1.inner_error).then(a.0.cmp(b.0)))?;
+    let is_clear = |of_favourite: &MethodRecord| best.1.inner_error + MARGIN < of_favourite.inner_error;
+    let keeps = gene.methods.get(&favourite).is_some_and(|of_favourite| !is_clear(of_favourite));
+    Some(if keeps { favourite } else { *best.0 })
 }
 
 /// The z at and above which a gene counts as heritable in a round: one-sided p of 0.05, roughly.

@@ -38,7 +38,7 @@ fn every_method_predicts_people_that_it_has_not_seen() {
         let r = mean_r(cohort, &trained, method);
         assert!(r > 0.4, "{} has a mean r of {r}", method.as_str());
     }
-    assert!(trained.genes.iter().all(|gene| gene.heritable_z > HERITABLE_Z && choose(gene).is_some()));
+    assert!(trained.genes.iter().all(|gene| gene.heritable_z > HERITABLE_Z));
     assert!(trained.genes.iter().all(|gene| gene.methods.values().all(|method| method.weights.is_none())));
     // The same again, now from the folder.
     assert_eq!(training.round(&rounds[0], &quiet).unwrap(), trained);
@@ -88,4 +88,28 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
     let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(a, b)| f(a - ma, b - mb)).sum::<f64>();
     let size = (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
     if size > 0.0 { sum(&|a, b| a * b) / size } else { 0.0 }
+}
+
+#[test]
+fn a_gene_is_served_by_what_all_genes_favour_unless_another_is_clearly_better() {
+    let record = |gene: usize, errors: [f64; 2]| {
+        let methods = [GenotypeMethod::ElasticNet, GenotypeMethod::AnnotatedCnn].into_iter().zip(errors);
+        let of_error = |inner_error| MethodRecord {
+            predicted: Vec::new(),
+            inner_error,
+            inner_r2: 0.0,
+            weights: None,
+            seconds: 0.0,
+        };
+        let methods = methods.map(|(method, error)| (method, of_error(error))).collect();
+        GeneRecord { gene, heritable_z: 0.0, shares: Vec::new(), methods }
+    };
+    let trained = TrainedRound {
+        round: Round { name: String::new(), learns: Vec::new(), held_out: Vec::new(), control: None },
+        genes: vec![record(0, [0.9, 0.7]), record(1, [0.80, 0.81]), record(2, [0.80, 0.83])],
+        strength: None,
+        annotation_weights: BTreeMap::new(),
+    };
+    let (net, cnn) = (Some(GenotypeMethod::ElasticNet), Some(GenotypeMethod::AnnotatedCnn));
+    assert_eq!(trained.chosen(), [cnn, cnn, net]);
 }
