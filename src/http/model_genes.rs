@@ -90,10 +90,12 @@ pub struct CountedVariant {
     pub effect_allele_frequency: Option<f32>,
     /// What one copy of the effect allele adds; null where that is not one number.
     pub weight: Option<f64>,
-    /// What a network multiplies the variant's input by, averaged over its members; null for linear models.
+    /// What a network multiplies the variant's standardised dosage by: the mean size over its members; |weight| × standard
+    /// deviation where the gene's network has come down to a sum; null for linear models.
     pub scale: Option<f64>,
     /// The variant's share of the gene's importance: of Σ |weight × standard deviation| for a linear model, the
-    /// standard deviation taken as 1 without frequency.
+    /// standard deviation taken as 1 without frequency; for a network that and the most that a standard deviation can add
+    /// through the encoder.
     pub share: Option<f64>,
     /// Whether the alleles alone do not tell the strand.
     pub palindromic: bool,

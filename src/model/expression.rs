@@ -100,12 +100,18 @@ pub trait GenotypeModel: Send + Sync {
     fn weight(&self, row: usize) -> Option<f64>;
 
     /// Returns how much a row matters, never negative: |weight| × standard deviation of the dosage for a linear model,
-    /// the standard deviation taken as 1 where no frequency is known.
+    /// the standard deviation taken as 1 where no frequency is known; for a network that and the most that a standard
+    /// deviation can add through the encoder.
     fn importance(&self, row: usize) -> f64;
 
     /// Returns what a network multiplies a row's input by, averaged over its members, where the model has such a scale.
     fn scale(&self, _row: usize) -> Option<f64> {
         None
+    }
+
+    /// Returns the dosage at which a row adds nothing to the prediction.
+    fn neutral_dosage(&self, _row: usize) -> f32 {
+        0.0
     }
 
     /// Starts a gene's prediction for so many people; a model that wants its dosages together returns a [`Gathering`].

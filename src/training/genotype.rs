@@ -371,7 +371,7 @@ impl<'a> Trainer<'a> {
         let mut tasks = Vec::new();
         for learner in &learners {
             let of_gene = learner.annotations(annotations);
-            let penalty = sharing.penalty(&of_gene);
+            let penalty = sharing.penalty(&of_gene, learner.variants());
             let (record, net) = learner.elastic_net(Some(&penalty));
             let mut methods = BTreeMap::from([(GenotypeMethod::AnnotatedElasticNet, record)]);
             methods.retain(|method, _| self.plan.wants(*method));

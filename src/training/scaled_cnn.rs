@@ -9,6 +9,8 @@ mod optimiser;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use candle_core::Device;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -193,25 +195,27 @@ struct Best {
 }
 
 /// Fits genes from start to end: on a processor each by itself, so that it stays in a core's cache and stops when it is
-/// done; elsewhere all of them together.
+/// done; elsewhere all of one layout together.
 ///
 /// # Errors
 /// The device fails, or a prediction is no number.
 pub fn fit(tasks: Vec<CnnTask>, settings: &CnnSettings, device: &Device) -> Result<Vec<FittedCnn>, ModelError> {
-    let at_once = if device.is_cpu() { 1 } else { tasks.len().max(1) };
-    let mut fitted = Vec::with_capacity(tasks.len());
-    let mut tasks = tasks.into_iter();
-    loop {
-        let together: Vec<CnnTask> = tasks.by_ref().take(at_once).collect();
-        if together.is_empty() {
-            return Ok(fitted);
-        }
+    // Genes of one layout only: a gene's patches must not depend on which others it is fitted with.
+    let mut groups: BTreeMap<(usize, usize), Vec<(usize, CnnTask)>> = BTreeMap::new();
+    for (at, task) in tasks.into_iter().enumerate() {
+        let alone = if device.is_cpu() { at } else { 0 };
+        groups.entry((Layout::of_variants(task.variants()).patches, alone)).or_default().push((at, task));
+    }
+    let mut fitted = BTreeMap::new();
+    for group in groups.into_values() {
+        let (places, together): (Vec<usize>, Vec<CnnTask>) = group.into_iter().unzip();
         let mut fit = Fit::new(together, settings, device);
         while !fit.is_done() {
             fit.step()?;
         }
-        fitted.extend(fit.finish());
+        fitted.extend(places.into_iter().zip(fit.finish()));
     }
+    Ok(fitted.into_values().collect())
 }
 
 impl<'a> Fit<'a> {
@@ -348,7 +352,15 @@ impl<'a> Fit<'a> {
             let squares = held_out.iter().zip(&task.targets).map(|(p, y)| f64::from(p - y).powi(2));
             let loss = squares.sum::<f64>();
             if !loss.is_finite() {
-                return Err(ModelError::NotFinite);
+                if best.parameters.is_empty() {
+                    return Err(ModelError::NotFinite);
+                }
+                // A fit that has left the numbers keeps the step that was good.
+                continue;
+            }
+            // Whether a gene goes on must not depend on which others it is fitted with.
+            if self.steps > best.step + self.settings.patience {
+                continue;
             }
             // Equal is not better: the earlier step is nearer to the elastic net.
             if loss < best.loss - 1e-6 * best.loss.abs().min(1e6) {

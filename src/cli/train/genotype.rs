@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use sha2::{Digest, Sha256};
 
 use crate::cli::cohort::{CohortArgs, TransformArg, train};
 use crate::evaluation::genotype::scores::GeneScores;
@@ -49,6 +51,7 @@ impl TrainGenotype {
         let Some(name) = name else { bail!("--out has to name the model's folder, such as models/lcl") };
         let folder = self.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let started = Instant::now();
+        let sources = self.sources()?;
         let loaded = self.cohort.load()?;
         let folds = train(&loaded, &Round::folds(&loaded.cohort, &loaded.plan, None))?;
         let split = format!("{}-fold", loaded.plan.outer_folds);
@@ -63,7 +66,7 @@ impl TrainGenotype {
             report: &report,
             round: everybody,
             folder,
-            sources: self.sources()?,
+            sources,
             seconds: started.elapsed().as_secs_f64(),
         };
         let methods: Vec<GenotypeMethod> = loaded
@@ -98,19 +101,12 @@ impl TrainGenotype {
     /// The files that were read, by name, with their SHA-256; of a PLINK stem none, the cohort's digest stands for them.
     fn sources(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let args = &self.cohort;
-        let single =
-            [Some(&args.genotypes), Some(&args.expression), args.covariates.as_ref(), args.gene_models.as_ref()];
+        let optional = [&args.covariates, &args.populations, &args.gene_models, &args.chain, &args.expression_chain];
+        let paths = [&args.genotypes, &args.expression].into_iter().chain(optional.into_iter().flatten());
         let mut sources = BTreeMap::new();
-        for path in single
-            .into_iter()
-            .flatten()
-            .chain(&args.chain)
-            .chain(&args.expression_chain)
-            .chain(&args.annotations)
-            .filter(|path| path.is_file())
-        {
-            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            sources.insert(file_name(path), registry::sha256(&bytes));
+        for path in paths.chain(&args.annotations).filter(|path| path.is_file()) {
+            let sha256 = sha256_of(path).with_context(|| format!("cannot read {}", path.display()))?;
+            sources.insert(file_name(path), sha256);
         }
         Ok(sources)
     }
@@ -134,6 +130,15 @@ impl TrainGenotype {
         if !args.annotations.is_empty() {
             flag("annotations", args.annotations.iter().map(|path| file_name(path)).collect::<Vec<_>>().join(" "));
         }
+        if let Some(assembly) = &args.assembly {
+            flag("assembly", assembly.to_string());
+        }
+        let lists = [
+            ("gene", args.gene.join(",")),
+            ("chromosome", args.chromosome.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>().join(",")),
+            ("method", args.method.iter().map(|method| value_name(method)).collect::<Vec<_>>().join(",")),
+        ];
+        lists.into_iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| flag(name, value));
         flag("window", args.window.to_string());
         flag("min-maf", args.min_maf.to_string());
         if args.transform == TransformArg::None {
@@ -142,9 +147,35 @@ impl TrainGenotype {
         flag("outer-folds", args.outer_folds.to_string());
         flag("inner-folds", args.inner_folds.to_string());
         flag("members", args.members.to_string());
+        flag("network-start", value_name(&args.network_start));
         flag("seed", args.seed.to_string());
+        if let Some(tissue) = &self.tissue {
+            flag("tissue", tissue.clone());
+        }
         flag("out", format!("models/{name}"));
+        if args.keep_ambiguous {
+            words.push("--keep-ambiguous".to_owned());
+        }
         words.join(" ")
+    }
+}
+
+/// A choice as the command line spells it.
+fn value_name(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// The SHA-256 of a file that may be larger than memory.
+fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = fs::File::open(path)?;
+    let mut part = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut part)?;
+        if count == 0 {
+            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat());
+        }
+        hash.update(&part[..count]);
     }
 }
 
@@ -244,7 +275,7 @@ impl Writer<'_> {
                 members: if method.is_some_and(|method| !method.is_network()) {
                     1
                 } else {
-                    self.loaded.plan.cnn.members
+                    self.loaded.plan.cnn.all_members()
                 },
                 seed: self.loaded.plan.seed,
                 transform: match self.args.cohort.transform {

@@ -36,6 +36,8 @@ pub struct Encoder {
     pub members: usize,
     /// The standard deviation of each row's dosage in the training set.
     pub deviations: Vec<f32>,
+    /// What the members' answers are multiplied by: half precision holds neither large nor tiny units.
+    pub unit: f32,
 }
 
 /// A model of networks.
@@ -44,7 +46,6 @@ pub struct GenotypeNetwork {
     additive: Linear,
     /// One a gene.
     encoders: Vec<Option<Encoder>>,
-    device_is_cpu: bool,
 }
 
 impl GenotypeNetwork {
@@ -68,7 +69,8 @@ impl GenotypeNetwork {
                 return Err(fault(format!("of gene {} does not fit its {} variants", gene.name, gene.rows.len())));
             }
             let is_number = encoder.parameters.iter().all(|value| value.is_finite())
-                && encoder.deviations.iter().all(|value| value.is_finite() && *value > 0.0);
+                && encoder.deviations.iter().all(|value| value.is_finite() && *value > 0.0)
+                && encoder.unit.is_finite();
             if !is_number {
                 return Err(fault(format!(
                     "of gene {} has a number that is not finite, or a deviation of 0",
@@ -79,7 +81,7 @@ impl GenotypeNetwork {
                 return Err(fault(format!("of gene {} reads a variant without a frequency", gene.name)));
             }
         }
-        Ok(Self { additive, encoders, device_is_cpu: device::preferred().is_cpu() })
+        Ok(Self { additive, encoders })
     }
 
     /// Returns the additive part.
@@ -147,21 +149,24 @@ impl GenotypeNetwork {
     }
 
     fn encoded(&self, genes: &[Gathered]) -> Result<Vec<Vec<f64>>, ModelError> {
-        let device = if self.device_is_cpu { Device::Cpu } else { device::preferred() };
         let mut encoded = vec![Vec::new(); genes.len()];
         for (layout, members, places) in self.groups(genes) {
             let own: Vec<&Gathered> = places.iter().map(|at| &genes[*at]).collect();
             let batch = self.batch(layout, &own);
             let parameters: Vec<f32> = own.iter().flat_map(|gene| self.parameters(gene.gene)).copied().collect();
-            let out = batch.predict(&parameters, members, &device)?;
+            let out = batch.predict(&parameters, members, &device::preferred())?;
             let people = batch.people();
             for (at, of_gene) in places.iter().zip(out.chunks_exact((members * people).max(1))) {
-                encoded[*at] = mean_of_members(of_gene, people);
+                encoded[*at] = mean_of_members(of_gene, people, self.unit(genes[*at].gene));
                 let unknown = genes[*at].rows.iter().flat_map(|(_, dosages)| dosages.iter().enumerate());
                 unknown.filter(|(_, dosage)| dosage.is_nan()).for_each(|(person, _)| encoded[*at][person] = f64::NAN);
             }
         }
         Ok(encoded)
+    }
+
+    fn unit(&self, gene: usize) -> f64 {
+        self.encoders[gene].as_ref().map_or(1.0, |encoder| f64::from(encoder.unit))
     }
 
     fn parameters(&self, gene: usize) -> &[f32] {
@@ -189,7 +194,8 @@ impl GenotypeNetwork {
         let batch = self.batch(layout, &[gathered]);
         let mut at_mean = Batch::new(layout, 1);
         at_mean.push();
-        let base = mean_of_members(&at_mean.predict(&encoder.parameters, members, &Device::Cpu)?, 1)[0];
+        let at_mean = at_mean.predict(&encoder.parameters, members, &Device::Cpu)?;
+        let base = mean_of_members(&at_mean, 1, f64::from(encoder.unit))[0];
         // The mean gradient on the straight way from the training set's mean, where all inputs are 0.
         let inputs = batch.tensor(&Device::Cpu)?;
         let shape = (1, members, layout.parameters());
@@ -202,7 +208,7 @@ impl GenotypeNetwork {
             let gradients = out.backward()?;
             if let Some(found) = gradients.get(&point) {
                 let found: Vec<f32> = found.flatten_all()?.to_vec1()?;
-                let scale = 1.0 / (STEPS * members) as f64;
+                let scale = f64::from(encoder.unit) / (STEPS * members) as f64;
                 gradient.iter_mut().zip(found).for_each(|(sum, value)| *sum += f64::from(value) * scale);
             }
         }
@@ -241,11 +247,11 @@ fn settle(contributions: &mut [(usize, Vec<f64>)], values: &[f64], base: f64) {
     }
 }
 
-fn mean_of_members(of_members: &[f32], people: usize) -> Vec<f64> {
+fn mean_of_members(of_members: &[f32], people: usize, unit: f64) -> Vec<f64> {
     let members = of_members.len().checked_div(people).unwrap_or(0).max(1);
     let mut mean = vec![0.0; people];
     for own in of_members.chunks_exact(people.max(1)) {
-        mean.iter_mut().zip(own).for_each(|(sum, value)| *sum += f64::from(*value) / members as f64);
+        mean.iter_mut().zip(own).for_each(|(sum, value)| *sum += f64::from(*value) * unit / members as f64);
     }
     mean
 }
@@ -269,20 +275,25 @@ impl GenotypeModel for GenotypeNetwork {
         let Some(encoder) = &self.encoders[gene] else { return self.additive.importance(row) };
         let place = row - self.additive.genes()[gene].rows.start;
         let layout = Layout::of_variants(self.additive.genes()[gene].rows.len());
-        // |additive weight| × deviation, and the size of the encoder's first weights on the standardised dosage.
+        // What a standard deviation adds by the linear skip, and the most that it can add through the encoder.
         let additive = self.additive.weight(row).unwrap_or(0.0).abs() * f64::from(encoder.deviations[place]);
         let own = encoder.parameters.chunks_exact(layout.parameters());
         let encoded: f64 = own.map(|own| f64::from(layout.reach(own, place))).sum::<f64>() / encoder.members as f64;
-        additive + encoded
+        additive + encoded * f64::from(encoder.unit).abs()
     }
 
     fn scale(&self, row: usize) -> Option<f64> {
         let gene = self.gene_of(row);
-        let encoder = self.encoders[gene].as_ref()?;
+        // A network that has come down to a sum has its scales in its weights.
+        let Some(encoder) = &self.encoders[gene] else { return Some(self.additive.importance(row)) };
         let place = row - self.additive.genes()[gene].rows.start;
         let layout = Layout::of_variants(self.additive.genes()[gene].rows.len());
         let own = encoder.parameters.chunks_exact(layout.parameters());
         Some(own.map(|own| f64::from(own[place]).abs()).sum::<f64>() / encoder.members as f64)
+    }
+
+    fn neutral_dosage(&self, row: usize) -> f32 {
+        if self.encoders[self.gene_of(row)].is_some() { self.mean(row) } else { 0.0 }
     }
 
     fn start(&self, gene: usize, people: usize) -> Box<dyn GenePrediction + '_> {

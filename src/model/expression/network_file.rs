@@ -28,11 +28,12 @@ fn fault(reason: impl Into<String>) -> ModelError {
 /// The additive part cannot be written, or the library fails.
 pub fn store(model: &GenotypeNetwork) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
     let mut files = pack(linear_file::store(model.additive())?)?;
-    let (mut members, mut numbers, mut deviations) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut members, mut numbers, mut deviations, mut units) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for encoder in model.encoders() {
         members.push(encoder.as_ref().map_or(0, |encoder| encoder.members as u8));
         let Some(encoder) = encoder else { continue };
         numbers.extend(encoder.parameters.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
+        units.extend(encoder.unit.to_le_bytes());
         deviations.extend(encoder.deviations.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
     }
     let view =
@@ -41,6 +42,7 @@ pub fn store(model: &GenotypeNetwork) -> Result<BTreeMap<String, Vec<u8>>, Model
         ("deviation", view(Dtype::F16, deviations.len() / 2, &deviations)?),
         ("members", view(Dtype::U8, members.len(), &members)?),
         ("numbers", view(Dtype::F16, numbers.len() / 2, &numbers)?),
+        ("unit", view(Dtype::F32, units.len() / 4, &units)?),
     ];
     let bytes = safetensors::serialize(tensors, None).map_err(|error| fault(error.to_string()))?;
     files.insert(NETWORKS_FILE.to_owned(), packed(&bytes, NETWORKS_FILE)?);
@@ -70,6 +72,8 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<GenotypeNetwork, ModelE
     let members = tensor("members", Dtype::U8)?;
     let (numbers, deviations) = (halves("numbers")?, halves("deviation")?);
     let (mut numbers, mut deviations) = (numbers.as_slice(), deviations.as_slice());
+    let units = tensor("unit", Dtype::F32)?;
+    let mut units = units.chunks_exact(4).map(|own| f32::from_le_bytes([own[0], own[1], own[2], own[3]]));
     let mut encoders = Vec::with_capacity(members.len());
     for (gene, members) in additive.genes().iter().zip(members) {
         if *members == 0 {
@@ -81,10 +85,11 @@ pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<GenotypeNetwork, ModelE
         let short = || fault(format!("ends before gene {}", gene.name));
         let (own, rest) = numbers.split_at_checked(size).ok_or_else(short)?;
         let (own_deviations, rest_deviations) = deviations.split_at_checked(gene.rows.len()).ok_or_else(short)?;
-        encoders.push(Some(Encoder { parameters: own.to_vec(), members, deviations: own_deviations.to_vec() }));
+        let unit = units.next().ok_or_else(short)?;
+        encoders.push(Some(Encoder { parameters: own.to_vec(), members, deviations: own_deviations.to_vec(), unit }));
         (numbers, deviations) = (rest, rest_deviations);
     }
-    if !numbers.is_empty() || !deviations.is_empty() {
+    if !numbers.is_empty() || !deviations.is_empty() || units.next().is_some() {
         return Err(fault("has more numbers than the genes"));
     }
     GenotypeNetwork::new(additive, encoders)

@@ -133,7 +133,10 @@ impl Pass<'_> {
                     0.0
                 }
             }
-            Missing::Drop => 0.0,
+            Missing::Drop => {
+                let of_panel = &self.panel.rows[row as usize];
+                self.panel.models[self.panel.model_of(row)].model.neutral_dosage(of_panel.row as usize)
+            }
             Missing::Error => {
                 let person = decoded.row.values.iter().position(|dosage| dosage.is_nan()).unwrap_or(0);
                 let id = self.heading.samples.iter().nth(person).map(|sample| sample.id.clone()).unwrap_or_default();

@@ -41,7 +41,10 @@ pub(super) struct Sharing {
 
 impl Sharing {
     /// The penalty factors of a gene's variants.
-    pub(super) fn penalty(&self, annotations: &[f32]) -> Vec<f64> {
+    pub(super) fn penalty(&self, annotations: &[f32], variants: usize) -> Vec<f64> {
+        if self.theta.is_empty() {
+            return vec![1.0; variants];
+        }
         penalty_factors(&self.theta, self.strength, annotations)
     }
 
@@ -149,7 +152,7 @@ fn network(
             .zip(gates?)
             .map(|(example, gates)| {
                 let learner = Learner::new(trainer, example.gene);
-                let penalty = sharing.penalty(&example.annotations);
+                let penalty = sharing.penalty(&example.annotations, example.shares.len());
                 let net = learner.elastic_net(Some(&penalty)).1;
                 learner.network_task(net.solution.lambda, Some(&penalty), Some(&gates)).0
             })

@@ -77,6 +77,10 @@ impl<'a> Learner<'a> {
         &self.dosages[row * people..(row + 1) * people]
     }
 
+    pub(super) fn variants(&self) -> usize {
+        self.window.len()
+    }
+
     pub(super) fn annotations(&self, annotations: &Annotations) -> Vec<f32> {
         let variants: Vec<usize> = self.window.clone().collect();
         annotations.of_gene(self.trainer.cohort, self.gene, &variants)

@@ -93,6 +93,7 @@ pub fn build(
             None => {}
         }
         encoders.push(encoder);
+        let (first, last) = gene.body();
         let place = |base: u32| Position::new(base).ok_or(ModelError::NotFinite);
         genes.push(ModelGene {
             id: gene.id.clone(),
@@ -100,7 +101,7 @@ pub fn build(
             name: gene.name.clone(),
             symbol: gene.symbol.clone(),
             biotype: gene.biotype.clone(),
-            locus: Some((gene.chromosome.clone(), place(gene.start + 1)?, place(gene.end)?)),
+            locus: Some((gene.chromosome.clone(), place(first)?, place(last)?)),
             accuracy: accuracy(at),
             rows: start..variants.len(),
         });
@@ -142,21 +143,27 @@ fn of_network(network: &NetworkWeights) -> (Vec<usize>, Vec<f64>, Option<Encoder
         let sum: f64 = members.clone().map(|own| f64::from(own[at]) * f64::from(own[layout.linear()][at])).sum();
         sum / network.members as f64 / f64::from(deviation(at))
     };
-    let reads = |at: &usize| is_encoding || members.clone().any(|own| own[*at] != 0.0);
+    let reads = |at: &usize| is_encoding || additive(*at) != 0.0;
     let kept: Vec<usize> = (0..network.variants.len()).filter(reads).collect();
     let variants = kept.iter().map(|at| network.variants[*at]).collect();
     // A float's digits are enough, and the file packs better.
     let weights = kept.iter().map(|at| f64::from(additive(*at) as f32)).collect();
     let encoder = is_encoding.then(|| {
         let mut parameters = network.parameters.clone();
+        // Half precision holds neither a large unit of expression nor a tiny one: the largest number behind is 1.
+        let behind = |own: &[f32]| own[layout.head().start..].iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let unit = parameters.chunks_exact(layout.parameters()).map(behind).fold(f32::MIN_POSITIVE, f32::max);
         for own in parameters.chunks_exact_mut(layout.parameters()) {
             own[layout.linear()].fill(0.0);
+            for value in &mut own[layout.head().start..] {
+                *value /= unit;
+            }
             for value in own {
                 *value = half(*value);
             }
         }
         let deviations = (0..network.variants.len()).map(deviation).collect();
-        Encoder { parameters, members: network.members, deviations }
+        Encoder { parameters, members: network.members, deviations, unit }
     });
     (variants, weights, encoder)
 }

@@ -45,7 +45,7 @@ impl Work {
         let text = serde_json::to_vec(key).map_err(|error| fault("name a folder in", parent)(error.into()))?;
         let digest = Sha256::digest(&text).iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
         let folder = parent.join(format!("{digest:016x}"));
-        fs::create_dir_all(&folder).map_err(fault("make the folder", &folder))?;
+        private(&folder).map_err(fault("make the folder", &folder))?;
         Ok(Self { folder })
     }
 
@@ -60,7 +60,7 @@ impl Work {
     /// # Errors
     /// It cannot be opened.
     pub(super) fn log(&self, key: &str) -> Result<Log, WorkError> {
-        let path = self.folder.join(format!("{key}.jsonl"));
+        let path = self.folder.join(format!("{}.jsonl", escaped(key)));
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fault("open", &path))?;
         Ok(Log { path, file: Mutex::new(file) })
     }
@@ -74,7 +74,7 @@ impl Work {
         key: &str,
         make: impl FnOnce() -> Result<T, GenotypeTrainingError>,
     ) -> Result<T, GenotypeTrainingError> {
-        let path = self.folder.join(format!("{key}.json"));
+        let path = self.folder.join(format!("{}.json", escaped(key)));
         if let Some(kept) = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(kept);
         }
@@ -87,6 +87,28 @@ impl Work {
         write().map_err(fault("write", &path))?;
         Ok(made)
     }
+}
+
+/// Makes a folder that nobody else may look into: it holds what people are predicted to have.
+fn private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// A key as a file's name: populations may be called anything.
+fn escaped(key: &str) -> String {
+    use std::fmt::Write as _;
+    key.bytes().fold(String::new(), |mut name, byte| {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+        name
+    })
 }
 
 /// The finished genes of one stage.

@@ -49,7 +49,7 @@ fn model() -> GenotypeNetwork {
             *value = half::f16::from_f32(*value).to_f32();
         }
     }
-    let encoder = Encoder { parameters, members: 2, deviations: vec![0.5; 20] };
+    let encoder = Encoder { parameters, members: 2, deviations: vec![0.5; 20], unit: 3.0 };
     let linear = Linear::new(genes, VariantTable { rows, ..VariantTable::default() }, weights).unwrap();
     GenotypeNetwork::new(linear, vec![Some(encoder), None]).unwrap()
 }
@@ -115,8 +115,9 @@ fn a_row_that_is_not_there_is_at_the_mean_and_one_not_known_makes_the_answer_unk
 fn weights_scales_and_importance_are_those_of_the_gene() {
     let model = model();
     assert!(model.weight(0).is_none() && model.scale(0).is_some());
-    assert!(model.weight(21).is_some() && model.scale(21).is_none());
+    assert!(model.weight(21).is_some() && model.scale(21) == Some(model.importance(21)));
     assert!((0..23).all(|row| model.importance(row) > 0.0));
+    assert!((model.neutral_dosage(0) - model.mean(0)).abs() < 1e-6 && model.neutral_dosage(21).abs() < 1e-9);
 }
 
 #[test]
