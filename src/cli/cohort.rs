@@ -51,7 +51,7 @@ pub struct CohortArgs {
     #[arg(long, env = "TISSUECAST_WINDOW", value_name = "BP", default_value_t = 500_000)]
     pub window: u32,
     /// The least frequency of a variant's rarer allele
-    #[arg(long, env = "TISSUECAST_MIN_MAF", value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, env = "TISSUECAST_MIN_MAF", value_name = "SHARE", default_value_t = 0.05, value_parser = minor_frequency)]
     pub min_maf: f64,
     /// Keeps palindromic variants (A/T, C/G), which are left out because predictions cannot tell their strand
     #[arg(long, env = "TISSUECAST_KEEP_AMBIGUOUS")]
@@ -169,6 +169,23 @@ impl CohortArgs {
         if self.outer_folds as usize * 3 > people || self.inner_folds.max(self.members) as usize * 2 > people / 2 {
             bail!("{people} people are too few for so many folds: lower --outer-folds, --inner-folds or --members");
         }
+        let covariates = cohort.covariates.as_ref().map_or(0, |covariates| covariates.names.len());
+        if covariates * 2 > people - people / self.outer_folds as usize {
+            bail!(
+                "{covariates} covariates leave too little of {people} people's expression: give fewer than half as many as \
+                 people of training"
+            );
+        }
+        let is_trained = |name: &&String| {
+            cohort.genes.iter().any(|gene| {
+                *gene.name == **name
+                    || gene.id.as_str() == name.split('.').next().unwrap_or_default()
+                    || gene.symbol.as_ref().is_some_and(|symbol| symbol.as_str().eq_ignore_ascii_case(name))
+            })
+        };
+        for name in self.gene.iter().filter(|name| !is_trained(name)) {
+            eprintln!("note: {name} is not trained: the expression table does not have it, or it has no variants.");
+        }
         let mut plan = Plan::new(self.methods(), self.seed);
         plan.outer_folds = self.outer_folds as usize;
         plan.inner_folds = self.inner_folds as usize;
@@ -180,6 +197,9 @@ impl CohortArgs {
         if plan.cnn.start == Start::Correlations {
             // Without a start that is good already, it takes longer steps and more of them.
             plan.cnn = CnnSettings { steps: 300, patience: 30, learning_rate: 0.03, spread: 1.0, ..plan.cnn };
+        }
+        if !self.annotations.is_empty() && !plan.methods.iter().any(|method| method.reads_annotations()) {
+            eprintln!("note: none of the methods reads annotations: the files are not used.");
         }
         let annotations = if plan.methods.iter().any(|method| method.reads_annotations()) {
             let (models, chain) = (self.gene_models.as_deref(), self.chain.as_deref());
@@ -200,6 +220,11 @@ impl CohortArgs {
         }
         Ok(Training::new(cohort, annotations, plan, &self.work)?)
     }
+}
+
+fn minor_frequency(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..0.5).contains(share));
+    share.ok_or_else(|| format!("'{text}' is no frequency of a rarer allele: give a number from 0 to below 0.5"))
 }
 
 /// The files that a path of genotypes stands for.

@@ -149,6 +149,12 @@ pub struct TrainedRound {
 }
 
 impl TrainedRound {
+    /// Returns how long the round's genes took, in seconds of one thread.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.genes.iter().flat_map(|gene| gene.methods.values()).map(|record| record.seconds).sum()
+    }
+
     /// Returns the method that serves each gene, by the inner folds.
     #[must_use]
     pub fn chosen(&self) -> Vec<Option<GenotypeMethod>> {

@@ -45,7 +45,16 @@ impl EvaluateGenotype {
     /// # Errors
     /// A file cannot be read or used, training fails, or the report cannot be written.
     pub fn run(&self) -> anyhow::Result<()> {
+        // What would fail at the end fails here.
+        if let Some(folder) = &self.out {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
         let loaded = self.cohort.load()?;
+        let populations = Round::populations(&loaded.cohort);
+        anyhow::ensure!(
+            !self.leave_one_population_out || !populations.is_empty(),
+            "--leave-one-population-out needs --populations with two of them or more"
+        );
         let rounds = train(&loaded, &Round::folds(&loaded.cohort, &loaded.plan, None))?;
         let mut controls = Vec::new();
         for control in &self.controls {
@@ -58,12 +67,7 @@ impl EvaluateGenotype {
         let split = format!("{}-fold", loaded.plan.outer_folds);
         self.show(&loaded, &split, &rounds, &controls)?;
         if self.leave_one_population_out {
-            let rounds = Round::populations(&loaded.cohort);
-            anyhow::ensure!(
-                !rounds.is_empty(),
-                "--leave-one-population-out needs --populations with two of them or more"
-            );
-            let rounds = train(&loaded, &rounds)?;
+            let rounds = train(&loaded, &populations)?;
             self.show(&loaded, LEAVE_ONE_POPULATION_OUT, &rounds, &[])?;
         }
         match &self.out {

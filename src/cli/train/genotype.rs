@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -16,12 +15,11 @@ use crate::evaluation::genotype::{Report, SELECTED, cross_predictions};
 use crate::genotype::variants::VariantTable;
 use crate::model::expression::card::{GeneSet, GenotypeTraining, KIND, MethodAccuracy};
 use crate::model::expression::golden::GenotypeGolden;
-use crate::model::expression::linear::LINEAR;
-use crate::model::expression::{GeneAccuracy, GenotypeCard, GenotypeModel, linear_file, network_file};
+use crate::model::expression::{GeneAccuracy, GenotypeCard, GenotypeModel, network_file};
 use crate::model::golden;
 use crate::model::registry;
 use crate::training::cohort::people::populations;
-use crate::training::genotype::models::{self, StoredForm};
+use crate::training::genotype::models;
 use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, Training};
 
 /// Bootstrap resamples over genes.
@@ -50,7 +48,8 @@ impl TrainGenotype {
         let name = self.out.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'));
         let Some(name) = name else { bail!("--out has to name the model's folder, such as models/lcl") };
         let folder = self.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let started = Instant::now();
+        // What would fail at the end fails here.
+        probe(folder)?;
         let sources = self.sources()?;
         let loaded = self.cohort.load()?;
         let folds = train(&loaded, &Round::folds(&loaded.cohort, &loaded.plan, None))?;
@@ -67,7 +66,8 @@ impl TrainGenotype {
             round: everybody,
             folder,
             sources,
-            seconds: started.elapsed().as_secs_f64(),
+            // Of the records, so that a run that goes on where another one stopped says the whole.
+            seconds: folds.iter().chain([everybody]).map(TrainedRound::seconds).sum(),
         };
         let methods: Vec<GenotypeMethod> = loaded
             .plan
@@ -136,7 +136,7 @@ impl TrainGenotype {
         let lists = [
             ("gene", args.gene.join(",")),
             ("chromosome", args.chromosome.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>().join(",")),
-            ("method", args.method.iter().map(|method| value_name(method)).collect::<Vec<_>>().join(",")),
+            ("method", args.method.iter().map(value_name).collect::<Vec<_>>().join(",")),
         ];
         lists.into_iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| flag(name, value));
         flag("window", args.window.to_string());
@@ -179,6 +179,14 @@ fn sha256_of(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// Checks that a folder can be written into.
+fn probe(folder: &Path) -> anyhow::Result<()> {
+    let file = folder.join(format!(".probe-{}", std::process::id()));
+    let write =
+        || fs::create_dir_all(folder).and_then(|()| fs::write(&file, b"")).and_then(|()| fs::remove_file(&file));
+    write().with_context(|| format!("cannot write into the folder {}", folder.display()))
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -218,15 +226,16 @@ impl Writer<'_> {
             })
         };
         let built = models::build(&self.loaded.cohort, self.round, method_of, accuracy)?;
-        let model = built.model();
-        let (card_method, mut files) = match &built.form {
-            StoredForm::Linear(model) => (LINEAR, linear_file::pack(linear_file::store(model)?)?),
-            StoredForm::Network(model) => (label, network_file::store(model)?),
-        };
+        let model = &built.model;
+        let mut files = network_file::store(model)?;
         files.insert(golden::FILE.to_owned(), serde_json::to_vec(&GenotypeGolden::record(model)?)?);
-        let mut card = self.card(name, method, card_method, model)?;
+        let mut card = self.card(name, method, model)?;
         let folder = registry::write(self.folder, &mut card, &files)?;
-        let loaded = registry::load(&folder).context("the model that was just written does not load")?;
+        let loaded = registry::load(&folder).inspect_err(|_| {
+            // A version that does not load would keep every other model from being served.
+            drop(fs::remove_dir_all(&folder));
+        });
+        let loaded = loaded.context("the model that was written does not load, so it was taken away again")?;
         println!("{} {}@{} in {}", loaded.digest(), card.name, card.version, folder.display());
         Ok(())
     }
@@ -235,12 +244,16 @@ impl Writer<'_> {
         &self,
         name: &str,
         method: Option<GenotypeMethod>,
-        card_method: &str,
         model: &dyn GenotypeModel,
     ) -> anyhow::Result<GenotypeCard> {
         let cohort = &self.loaded.cohort;
         let table: &VariantTable = model.variants();
-        let (paper, ours) = statements(method);
+        let (paper, mut ours) = statements(method);
+        ours.push(if self.args.cohort.keep_ambiguous {
+            "palindromic variants are kept: predictions need ambiguous=keep".to_owned()
+        } else {
+            "palindromic variants are left out".to_owned()
+        });
         let by_population: BTreeMap<String, usize> =
             populations(&cohort.people).into_iter().map(|(name, people)| (name.to_string(), people.len())).collect();
         let population = by_population.iter().map(|(name, people)| format!("{name} {people}")).collect::<Vec<_>>();
@@ -249,7 +262,7 @@ impl Writer<'_> {
             kind: KIND.to_owned(),
             name: name.to_owned(),
             version: registry::next_version(self.folder, name)?,
-            method: card_method.to_owned(),
+            method: method.map_or(SELECTED, GenotypeMethod::as_str).to_owned(),
             description: description(method).to_owned(),
             tissue: self.args.tissue.clone(),
             assembly: table.assembly.as_ref().map(|assembly| assembly.as_str().to_owned()),
@@ -380,7 +393,6 @@ fn statements(method: Option<GenotypeMethod>) -> (Vec<String>, Vec<String>) {
     let mut ours: Vec<String> = owned(&[
         "the cohort, the window, the transform of expression and the filter of variants",
         "elastic net with mixing 0.5, the penalty by inner folds",
-        "palindromic variants are left out",
     ]);
     if network {
         ours.extend::<Vec<String>>(owned(&[

@@ -123,7 +123,7 @@ pub struct GenotypeTraining {
     pub cohort_digest: String,
     /// The command that gives the same weights again.
     pub command: String,
-    /// How long it took.
+    /// How long the fits of all its methods took, in seconds of one thread.
     pub seconds: f64,
     /// This program's version.
     pub tissuecast_version: String,

@@ -1,8 +1,8 @@
-//! Scaled convolutional networks as genotype models: an additive part for every gene, an encoder for some.
+//! The genotype models that this program trains: an additive part for every gene, an encoder for some.
 //!
-//! The additive part is a [`Linear`] model, the mean over members of scale × weight. A gene with an encoder reads dosages
-//! as standard deviations from the mean of the training set, so that a row that is not there is taken at that mean; a
-//! gene without one is the plain sum of weight × dosage, as elastic nets are. Imports what `expression` may.
+//! The additive part has the weights of a [`Linear`] model: those of an elastic net, or a network's mean over members of
+//! scale × weight. Dosages are read as deviations from the mean of the training set, so that predictions have the training
+//! set's own zero, and a row that is not there is taken at its mean. Imports what `expression` may.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,11 @@ const TOGETHER: usize = 64;
 /// Points on the way from the baseline to a person that gradients are taken at.
 const STEPS: usize = 64;
 
-/// The method's name on cards.
+/// The name of elastic nets on cards.
+pub const ELASTIC_NET: &str = "elastic-net";
+/// The name on cards of elastic nets whose penalties follow from annotations.
+pub const ANNOTATED_ELASTIC_NET: &str = "annotated-elastic-net";
+/// The network's name on cards.
 pub const SCALED_CNN: &str = "scaled-cnn";
 /// The name on cards of the same with scales from annotations.
 pub const ANNOTATED_CNN: &str = "annotated-cnn";
@@ -52,8 +56,7 @@ impl GenotypeNetwork {
     /// Takes the additive part and one entry a gene.
     ///
     /// # Errors
-    /// An encoder does not fit its gene's rows, a number is not finite, or a row of a gene with an encoder has no
-    /// frequency.
+    /// An encoder does not fit its gene's rows, a number is not finite, or a row has no frequency.
     pub fn new(additive: Linear, encoders: Vec<Option<Encoder>>) -> Result<Self, ModelError> {
         let fault = |reason: String| ModelError::Tensor { name: "encoder".to_owned(), reason };
         if encoders.len() != additive.genes().len() {
@@ -77,9 +80,10 @@ impl GenotypeNetwork {
                     gene.name
                 )));
             }
-            if additive.variants().rows[gene.rows.clone()].iter().any(|row| row.frequency.is_none()) {
-                return Err(fault(format!("of gene {} reads a variant without a frequency", gene.name)));
-            }
+        }
+        if let Some(row) = additive.variants().rows.iter().position(|row| row.frequency.is_none()) {
+            let name = "frequency".to_owned();
+            return Err(ModelError::Tensor { name, reason: format!("is missing in row {row}") });
         }
         Ok(Self { additive, encoders })
     }
@@ -105,13 +109,12 @@ impl GenotypeNetwork {
         2.0 * self.additive.variants().rows[row].frequency.unwrap_or(0.0)
     }
 
-    /// The additive part of a gene: with an encoder from the mean, without from no copies.
+    /// The additive part of a gene, from the mean.
     fn additive_sum(&self, gathered: &Gathered) -> Vec<f64> {
         let mut values = vec![0.0; gathered.people];
-        let is_centred = self.encoders[gathered.gene].is_some();
         for (row, dosages) in &gathered.rows {
             let weight = self.additive.weight(*row).unwrap_or(0.0);
-            let mean = if is_centred { f64::from(self.mean(*row)) } else { 0.0 };
+            let mean = f64::from(self.mean(*row));
             values.iter_mut().zip(&**dosages).for_each(|(sum, d)| *sum += weight * (f64::from(*d) - mean));
         }
         values
@@ -185,8 +188,16 @@ impl GenotypeNetwork {
 
     fn explain_one(&self, gathered: &Gathered, values: Vec<f64>) -> Result<Explained, ModelError> {
         let Some(encoder) = &self.encoders[gathered.gene] else {
-            let explained = self.additive.explain(std::slice::from_ref(gathered))?;
-            return explained.into_iter().next().ok_or(ModelError::NotFinite);
+            let mut contributions: Vec<(usize, Vec<f64>)> = gathered
+                .rows
+                .iter()
+                .map(|(row, dosages)| {
+                    let (weight, mean) = (self.additive.weight(*row).unwrap_or(0.0), f64::from(self.mean(*row)));
+                    (*row, dosages.iter().map(|dosage| weight * (f64::from(*dosage) - mean)).collect())
+                })
+                .collect();
+            contributions.sort_unstable_by_key(|(row, _)| *row);
+            return Ok(Explained { values, base: 0.0, contributions, method: ExplanationMethod::Exact });
         };
         let gene = &self.additive.genes()[gathered.gene];
         let layout = Layout::of_variants(gene.rows.len());
@@ -293,7 +304,7 @@ impl GenotypeModel for GenotypeNetwork {
     }
 
     fn neutral_dosage(&self, row: usize) -> f32 {
-        if self.encoders[self.gene_of(row)].is_some() { self.mean(row) } else { 0.0 }
+        self.mean(row)
     }
 
     fn start(&self, gene: usize, people: usize) -> Box<dyn GenePrediction + '_> {

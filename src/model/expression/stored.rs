@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::golden::GenotypeGolden;
 use super::linear::LINEAR;
-use super::network::{ANNOTATED_CNN, SCALED_CNN, SELECTED};
+use super::network::{ANNOTATED_CNN, ANNOTATED_ELASTIC_NET, ELASTIC_NET, SCALED_CNN, SELECTED};
 use super::{GenotypeCard, GenotypeModel, linear_file, network_file};
 use crate::model::ModelError;
 use crate::model::golden::FILE as GOLDEN_FILE;
@@ -18,7 +18,9 @@ pub fn build(card: &GenotypeCard, files: &BTreeMap<String, Vec<u8>>) -> Result<A
     let fault = |file: &str, reason: String| ModelError::File { file: file.to_owned(), reason };
     let model: Arc<dyn GenotypeModel> = match card.method.as_str() {
         LINEAR => Arc::new(linear_file::load(files)?),
-        SCALED_CNN | ANNOTATED_CNN | SELECTED => Arc::new(network_file::load(files)?),
+        ELASTIC_NET | ANNOTATED_ELASTIC_NET | SCALED_CNN | ANNOTATED_CNN | SELECTED => {
+            Arc::new(network_file::load(files)?)
+        }
         unknown => return Err(fault("manifest.json", format!("names the unknown method '{unknown}'"))),
     };
     let table = model.variants();

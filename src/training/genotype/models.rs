@@ -15,41 +15,23 @@ use crate::model::expression::{Gathered, GeneAccuracy, GenotypeModel, ModelGene}
 use crate::model::scaled_cnn::Layout;
 use crate::training::cohort::Cohort;
 
-/// A model as it is stored.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StoredForm {
-    /// Every gene is a weighted sum.
-    Linear(Linear),
-    /// Some genes have encoders.
-    Network(GenotypeNetwork),
-}
-
 /// A model with the cohort's variants that its rows count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuiltModel {
     /// The model.
-    pub form: StoredForm,
+    pub model: GenotypeNetwork,
     /// The cohort's variant of each row.
     variants: Vec<usize>,
 }
 
 impl BuiltModel {
-    /// Returns the model as predictions see it.
-    #[must_use]
-    pub fn model(&self) -> &dyn GenotypeModel {
-        match &self.form {
-            StoredForm::Linear(model) => model,
-            StoredForm::Network(model) => model,
-        }
-    }
-
     /// Predicts the people of the cohort from its own dosages, past every file and all matching: one list a gene, NaN
     /// where the gene has no variants.
     ///
     /// # Errors
     /// The model fails.
     pub fn fitted(&self, cohort: &Cohort) -> Result<Vec<Vec<f64>>, ModelError> {
-        let (model, people) = (self.model(), cohort.people.len());
+        let (model, people) = (&self.model, cohort.people.len());
         let of_gene = |(at, gene): (usize, &ModelGene)| {
             if gene.rows.is_empty() {
                 return Ok(vec![f64::NAN; people]);
@@ -113,12 +95,7 @@ pub fn build(
         lifted: None,
     };
     let linear = Linear::new(genes, table, weights)?;
-    let form = if encoders.iter().all(Option::is_none) {
-        StoredForm::Linear(linear)
-    } else {
-        StoredForm::Network(GenotypeNetwork::new(linear, encoders)?)
-    };
-    Ok(BuiltModel { form, variants })
+    Ok(BuiltModel { model: GenotypeNetwork::new(linear, encoders)?, variants })
 }
 
 fn row(cohort: &Cohort, variant: usize) -> ModelVariant {
