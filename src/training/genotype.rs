@@ -37,6 +37,9 @@ use super::elastic_net;
 use super::scaled_cnn::CnnSettings;
 use crate::model::ModelError;
 
+/// The version of what is fitted and kept: raised whenever either changes, so that finished genes of an older one are
+/// not taken for this one's.
+const RECORDS: u32 = 1;
 /// Genes that one task trains together.
 const GENES_AT_ONCE: usize = 8;
 
@@ -226,8 +229,8 @@ impl Training {
         if let (Some(method), None) = (plan.methods.iter().find(|method| method.reads_annotations()), &annotations) {
             return Err(GenotypeTrainingError::NoAnnotations(method.as_str()));
         }
-        let names = annotations.as_ref().map(|annotations| (&annotations.names, &annotations.means));
-        let work = Work::open(work, &(cohort.digest(), names, &plan, env!("CARGO_PKG_VERSION")))?;
+        let read = annotations.as_ref().map(|read| (&read.names, &read.means, &read.deviations));
+        let work = Work::open(work, &(RECORDS, cohort.digest(), read, &plan))?;
         Ok(Self { cohort, annotations, plan, work })
     }
 

@@ -80,6 +80,7 @@ fn said(output: &Output) -> String {
 const METHODS: [&str; 4] = ["elastic-net", "annotated-elastic-net", "scaled-cnn", "annotated-cnn"];
 
 async fn trained_models_are_served_as_they_were_fitted(database: &TestDatabase) {
+    drop(database.migrated().await);
     let lab = Lab::new();
     let printed = lab.succeeds(&["train", "genotype"], &["--out", "models/lcl", "--tissue", "Whole_Blood"]);
     assert!(METHODS.iter().all(|method| printed.contains(method)) && printed.contains("heritable genes"), "{printed}");
