@@ -17,6 +17,9 @@ use crate::training::cohort::{Cohort, CohortInputs};
 use crate::training::genotype::{GenotypeMethod, GenotypeProgress, Plan, Round, TrainedRound, Training};
 use crate::training::scaled_cnn::{CnnSettings, Start};
 
+/// Bootstrap resamples over genes of every report.
+pub const RESAMPLES: usize = 2_000;
+
 /// What genotype models are trained on and how.
 #[derive(Debug, Clone, Args)]
 pub struct CohortArgs {

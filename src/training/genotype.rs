@@ -158,6 +158,12 @@ impl TrainedRound {
         self.genes.iter().flat_map(|gene| gene.methods.values()).map(|record| record.seconds).sum()
     }
 
+    /// Returns the method of each gene: the given one, or where there is none that which serves the gene.
+    #[must_use]
+    pub fn methods(&self, only: Option<GenotypeMethod>) -> Vec<Option<GenotypeMethod>> {
+        only.map_or_else(|| self.chosen(), |method| vec![Some(method); self.genes.len()])
+    }
+
     /// Returns the method that serves each gene, by the inner folds.
     #[must_use]
     pub fn chosen(&self) -> Vec<Option<GenotypeMethod>> {

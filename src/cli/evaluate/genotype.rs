@@ -6,12 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use crate::cli::cohort::{CohortArgs, train};
+use crate::cli::cohort::{CohortArgs, RESAMPLES, train};
 use crate::evaluation::genotype::{LEAVE_ONE_POPULATION_OUT, Report, SELECTED, cross_predictions};
 use crate::training::genotype::{Control, GenotypeMethod, Round, TrainedRound, Training, models};
-
-/// Bootstrap resamples over genes.
-const RESAMPLES: usize = 2_000;
 
 /// What is evaluated.
 #[derive(Debug, Args)]
@@ -112,8 +109,8 @@ fn write_fitted(loaded: &Training, folder: &Path) -> anyhow::Result<()> {
     let served = loaded.plan.methods.iter().copied().filter(|method| method.is_served()).map(Some);
     for method in served.chain([None]) {
         let name = method.map_or(SELECTED, GenotypeMethod::as_str);
-        let chosen = everybody.chosen();
-        let method_of = |gene: usize| method.or_else(|| chosen.get(gene).copied().flatten());
+        let methods = everybody.methods(method);
+        let method_of = |gene: usize| methods.get(gene).copied().flatten();
         let values = models::build(cohort, everybody, method_of, |_| None)?.fitted(cohort)?;
         let mut text = "FID\tIID".to_owned();
         cohort.genes.iter().for_each(|gene| text.extend(["\t", &gene.name]));

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use sha2::{Digest, Sha256};
 
-use crate::cli::cohort::{CohortArgs, TransformArg, train};
+use crate::cli::cohort::{CohortArgs, RESAMPLES, TransformArg, train};
 use crate::evaluation::genotype::scores::GeneScores;
 use crate::evaluation::genotype::{Report, SELECTED, cross_predictions};
 use crate::genotype::variants::VariantTable;
@@ -21,9 +21,6 @@ use crate::model::registry;
 use crate::training::cohort::people::populations;
 use crate::training::genotype::models;
 use crate::training::genotype::{GenotypeMethod, Round, TrainedRound, Training};
-
-/// Bootstrap resamples over genes.
-const RESAMPLES: usize = 2_000;
 
 /// What is trained.
 #[derive(Debug, Args)]
@@ -208,8 +205,8 @@ impl Writer<'_> {
         let label = method.map_or(SELECTED, GenotypeMethod::as_str);
         let scores = self.report.gene_scores(label, None).unwrap_or_default();
         let scores: BTreeMap<&str, &GeneScores> = scores.iter().map(|score| (score.gene.as_str(), score)).collect();
-        let chosen = self.round.chosen();
-        let method_of = |gene: usize| method.or_else(|| chosen.get(gene).copied().flatten());
+        let methods = self.round.methods(method);
+        let method_of = |gene: usize| methods.get(gene).copied().flatten();
         let accuracy = |gene: usize| {
             let score = scores.get(&*self.loaded.cohort.genes.get(gene)?.name)?;
             let served = method_of(gene)?;

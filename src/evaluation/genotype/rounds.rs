@@ -68,8 +68,7 @@ fn predictions(cohort: &Cohort, rounds: &[TrainedRound], control: Option<Control
         let mut predicted = vec![vec![f64::NAN; cohort.people.len()]; cohort.genes.len()];
         let mut seconds = 0.0;
         for round in rounds {
-            let methods = method.map_or_else(|| round.chosen(), |method| vec![Some(method); round.genes.len()]);
-            for ((gene, method), predicted) in round.genes.iter().zip(methods).zip(&mut predicted) {
+            for ((gene, method), predicted) in round.genes.iter().zip(round.methods(method)).zip(&mut predicted) {
                 let Some(record) = method.and_then(|method| gene.methods.get(&method)) else { continue };
                 seconds += record.seconds;
                 let held_out = round.round.held_out.iter().zip(&record.predicted);
