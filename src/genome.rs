@@ -89,6 +89,12 @@ impl Chromosome {
         Ok(Self(name.into()))
     }
 
+    /// Returns a chromosome that no gene lies on: its name has a blank, which [`Self::parse`] never lets through.
+    #[must_use]
+    pub fn without_genes() -> Self {
+        Self("no chromosome".into())
+    }
+
     /// Returns the name, with `chr` where it belongs.
     #[must_use]
     pub fn as_str(&self) -> &str {

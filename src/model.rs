@@ -26,7 +26,7 @@ pub mod tissue_transformer;
 
 use serde::{Deserialize, Serialize};
 
-use crate::genome::{Biotype, Locus, Promoter};
+use crate::genome::{Biotype, Chromosome, Locus, Promoter};
 pub use crate::reference::vicinity::{Neighbour, Orientation};
 use crate::reference::{GeneIndex, Reference};
 
@@ -69,8 +69,65 @@ pub struct Target {
     pub biotype: Option<Biotype>,
     /// Its promoter where it is known, on its own strand, in the model's window.
     pub promoter: Option<Promoter>,
-    /// Its index where the dataset has it: its own measurements are never read.
+    /// Its index where the dataset has it: what the dataset measured of it is never read.
     pub gene: Option<GeneIndex>,
+    /// What may be read of its own profile: one value a tissue of the reference, in the reference's unit, NaN where
+    /// nothing is known; empty where nothing is known at all.
+    pub measured: Vec<f32>,
+}
+
+/// What a prediction can rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The sequence of the gene's promoter.
+    Promoter,
+    /// The measured genes around it, and how densely genes lie there.
+    Neighbours,
+    /// The gene's own measured tissues.
+    OwnTissues,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::Promoter, Self::Neighbours, Self::OwnTissues];
+}
+
+/// How much is known of a gene's own profile: intervals are set and measured for each case apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// No tissue.
+    None,
+    /// Up to a quarter of the tissues.
+    Few,
+    /// More than a quarter of the tissues.
+    Many,
+}
+
+impl Known {
+    /// Every case.
+    pub const ALL: [Self; 3] = [Self::None, Self::Few, Self::Many];
+
+    /// Returns the case of a gene with so many known tissues of so many.
+    #[must_use]
+    pub const fn of(known: usize, tissues: usize) -> Self {
+        match known {
+            0 => Self::None,
+            known if 4 * known <= tissues => Self::Few,
+            _ => Self::Many,
+        }
+    }
+
+    /// Returns the name that cards and tables use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Few => "few",
+            Self::Many => "many",
+        }
+    }
 }
 
 impl Target {
@@ -83,7 +140,35 @@ impl Target {
             biotype: gene.biotype.clone(),
             promoter: reference.promoter(index).cloned(),
             gene: Some(index),
+            measured: Vec::new(),
         })
+    }
+
+    /// Lets models read these values of the gene's own profile; see [`Target::measured`].
+    #[must_use]
+    pub fn with_measured(mut self, values: &[f32]) -> Self {
+        let any = values.iter().any(|value| value.is_finite());
+        self.measured = if any { values.to_vec() } else { Vec::new() };
+        self
+    }
+
+    /// Returns the number of tissues that are known of the gene's own profile.
+    #[must_use]
+    pub fn known_tissues(&self) -> usize {
+        self.measured.iter().filter(|value| value.is_finite()).count()
+    }
+
+    /// Returns the same gene with one thing taken away that a prediction can rest on.
+    #[must_use]
+    pub fn without(&self, part: Part) -> Self {
+        let mut rest = self.clone();
+        match part {
+            Part::Promoter => rest.promoter = None,
+            // On a chromosome of its own a gene has no neighbour.
+            Part::Neighbours => rest.locus.chromosome = Chromosome::without_genes(),
+            Part::OwnTissues => rest.measured = Vec::new(),
+        }
+        rest
     }
 }
 
@@ -92,6 +177,9 @@ impl Target {
 pub struct Prediction {
     /// One number a tissue on the model's scale.
     pub values: Vec<f32>,
+    /// How far off each number may be, in relation to the others: one positive number a tissue, by which the card's
+    /// half widths are multiplied. Empty where the model tells no difference.
+    pub spread: Vec<f32>,
     /// The reference genes that were read, nearest first.
     pub references: Vec<Neighbour>,
 }
@@ -100,6 +188,11 @@ pub struct Prediction {
 pub trait ProfileModel: Send + Sync {
     /// Returns the scale of its numbers.
     fn scale(&self) -> Scale;
+
+    /// Returns whether it reads [`Target::measured`]; other models answer as if nothing were known of the gene itself.
+    fn reads_measured(&self) -> bool {
+        false
+    }
 
     /// Predicts one profile a target, in order.
     ///

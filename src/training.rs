@@ -17,6 +17,7 @@ pub mod genotype;
 pub mod heritability;
 pub mod init;
 mod least_squares;
+pub mod masking;
 pub mod method;
 pub mod profile;
 pub mod scaled_cnn;

@@ -180,7 +180,7 @@ impl TrainProfile {
         let progress = FitProgress::new(self.method.as_str());
         let model = fit_method(self.method, reference, split, &self.fit.plan(scale), &|step| progress.show(step))?;
         progress.finish();
-        let calibration = calibrate(&*model, reference, &split.calibration, &split.test)?;
+        let calibration = calibrate(&*model, reference, &split.calibration, &split.test, self.fit.seed)?;
         let training = self.record(reference, split, started.elapsed().as_secs_f64());
         let accuracy = self.accuracy(reference, split, &*model)?;
         let mut files = model.files()?;
@@ -206,13 +206,17 @@ impl TrainProfile {
         println!("{} {}@{} in {}", loaded.digest(), card.name, card.version, folder.display());
         evaluate::print_accuracy(&card.accuracy);
         if let Some(calibration) = &card.calibration {
-            println!(
-                "{:.0} % interval: covers {:.1} % of held-out values ({:.1} to {:.1} % by tissue)",
-                100.0 * calibration.level,
-                100.0 * calibration.coverage,
-                100.0 * calibration.coverage_by_tissue.iter().copied().fold(f64::INFINITY, f64::min),
-                100.0 * calibration.coverage_by_tissue.iter().copied().fold(0.0, f64::max)
-            );
+            for stratum in &calibration.strata {
+                println!(
+                    "{:.0} % interval, {} of the gene's own tissues known: covers {:.1} % of held-out values ({:.1} to \
+                     {:.1} % by tissue)",
+                    100.0 * calibration.level,
+                    stratum.known.as_str(),
+                    100.0 * stratum.coverage,
+                    100.0 * stratum.coverage_by_tissue.iter().copied().fold(f64::INFINITY, f64::min),
+                    100.0 * stratum.coverage_by_tissue.iter().copied().fold(0.0, f64::max)
+                );
+            }
         }
         Ok(())
     }

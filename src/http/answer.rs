@@ -9,7 +9,7 @@ use super::state::{Completion, LoadedDataset};
 use super::table::{Column, Table};
 use crate::genome::{Gene, Locus};
 use crate::model::served::ImputedProfile;
-use crate::model::{Orientation, min_max};
+use crate::model::{Known, Orientation, min_max};
 use crate::reference::Missing;
 
 /// A gene as it is answered.
@@ -223,7 +223,8 @@ impl ProfileAnswer {
         }
         let sources = |wanted: Source| tissues.iter().any(|one| one.source == wanted);
         if let Some(completion) = completion.filter(|_| sources(Source::Imputed)) {
-            notes.extend(remarks(dataset, completion, sources(Source::Measured)));
+            let known = imputed.map_or(0, |profile| profile.known_tissues);
+            notes.extend(remarks(dataset, completion, sources(Source::Measured), known));
         }
         let used = imputed.filter(|_| sources(Source::Imputed));
         let references = used.map_or(&[][..], |profile| &profile.references).iter().map(|one| ReferenceAnswer {
@@ -264,13 +265,20 @@ impl ProfileAnswer {
 }
 
 /// What a reader has to know about imputed values.
-fn remarks(dataset: &LoadedDataset, completion: &Completion, partly_measured: bool) -> Vec<String> {
+fn remarks(
+    dataset: &LoadedDataset,
+    completion: &Completion,
+    partly_measured: bool,
+    known_tissues: usize,
+) -> Vec<String> {
     let card = &completion.model.card;
     let mut notes = Vec::new();
     let about = dataset.reference.dataset();
     if completion.model.has_level_in(&dataset.reference) {
-        if let Some(calibration) = &card.calibration {
-            let (level, coverage) = (100.0 * calibration.level, 100.0 * calibration.coverage);
+        let known = Known::of(known_tissues, card.tissues.len());
+        let calibration = card.calibration.as_ref();
+        if let Some((calibration, stratum)) = calibration.and_then(|all| Some((all, all.of(known)?))) {
+            let (level, coverage) = (100.0 * calibration.level, 100.0 * stratum.coverage);
             notes.push(format!(
                 "intervals of imputed values are nominal {level:.0} %; measured coverage on held-out genes {coverage:.1} %"
             ));

@@ -9,7 +9,7 @@ use super::state::{Completion, LoadedDataset};
 use crate::genome::GeneId;
 use crate::inference::{EngineError, Output};
 use crate::model::served::ImputedProfile;
-use crate::model::{ModelError, Prediction, Target};
+use crate::model::{Known, ModelError, Prediction, Target};
 use crate::reference::{GeneIndex, Missing, Reference};
 
 /// A gene whose profile is asked for.
@@ -133,6 +133,14 @@ fn plan(dataset: &LoadedDataset, completion: Option<&Completion>, subject: &Subj
         }
         Subject::New(gene) => Some(gene.target.clone()),
     };
+    let target = target.map(|target| {
+        if completion.model.reads_measured_of(&dataset.reference) {
+            let measured = completion.model.measured_for(&dataset.reference, subject.measured(&dataset.reference));
+            target.with_measured(&measured)
+        } else {
+            target
+        }
+    });
     match target {
         None => Plan::Nothing(Some("the annotation has no place for this gene: nothing is imputed".to_owned())),
         Some(target) if !completion.reaches(&target.locus.chromosome) => {
@@ -200,6 +208,31 @@ fn biotype_note(dataset: &LoadedDataset, gene: &NewGene) -> Option<String> {
     ))
 }
 
+/// What has to be said of how a gene's own measured tissues were used.
+fn own_tissues_note(
+    reference: &Reference,
+    completion: &Completion,
+    imputed: &ImputedProfile,
+    own: usize,
+) -> Option<String> {
+    let read = imputed.known_tissues;
+    if read > 0 {
+        let known = Known::of(read, completion.model.card.tissues.len());
+        Some(format!(
+            "the imputed values follow the gene's own {read} measured tissues, beside its neighbours and its promoter; \
+             their intervals are those of genes with {} tissues known",
+            known.as_str()
+        ))
+    } else if completion.model.has_level_in(reference) {
+        Some(format!(
+            "the level of the imputed values follows the {own} measured tissues of the gene; their shape and their \
+             interval are those of a gene without any"
+        ))
+    } else {
+        None
+    }
+}
+
 fn answer(
     dataset: &LoadedDataset,
     completion: Option<&Completion>,
@@ -209,11 +242,10 @@ fn answer(
 ) -> ProfileAnswer {
     let reference = &dataset.reference;
     let own = subject.measured(reference).iter().filter(|value| value.is_finite()).count();
-    if own > 0 && imputed.is_some() && completion.is_some_and(|completion| completion.model.has_level_in(reference)) {
-        notes.push(format!(
-            "the level of the imputed values follows the {own} measured tissues of the gene; their shape and their \
-             interval are those of a gene without any"
-        ));
+    if let (Some(imputed), Some(completion)) = (imputed, completion)
+        && own > 0
+    {
+        notes.extend(own_tissues_note(reference, completion, imputed, own));
     }
     let parts = match subject {
         Subject::Known(index) => Parts {

@@ -142,7 +142,7 @@ fn new_gene(dataset: &LoadedDataset, limits: &HttpLimits, fields: &Fields<'_>) -
     let biotype = fields.text("biotype")?.map(Biotype::new);
     let promoter = fields.text("promoter")?.map(|bases| promoter(limits, fields, bases)).transpose()?;
     let observed = observed(dataset, fields)?;
-    let target = Target { locus, biotype, promoter, gene: None };
+    let target = Target { locus, biotype, promoter, gene: None, measured: Vec::new() };
     Ok(Item::Subject(Subject::New(Box::new(NewGene { id, target, observed }))))
 }
 

@@ -88,7 +88,7 @@ impl DistanceModel {
     fn predict_one(&self, reference: &Reference, target: &Target) -> Prediction {
         let (references, weights) = self.weighted(reference, target);
         if references.is_empty() {
-            return Prediction { values: self.mean.clone(), references };
+            return Prediction { values: self.mean.clone(), spread: Vec::new(), references };
         }
         let total: f32 = weights.iter().sum();
         let mut values = vec![0.0; self.mean.len()];
@@ -96,7 +96,7 @@ impl DistanceModel {
             let profile = self.settings.scale.forward(reference.expression(at.gene));
             values.iter_mut().zip(profile).for_each(|(value, own)| *value += own * weight / total);
         }
-        Prediction { values, references }
+        Prediction { values, spread: Vec::new(), references }
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     fn a_chromosome_without_measured_genes_gets_the_mean_profile() {
         let at = Position::new(7).unwrap();
         let locus = Locus::new(Chromosome::parse("5").unwrap(), at, at, Strand::Reverse);
-        let target = Target { locus, biotype: None, promoter: None, gene: None };
+        let target = Target { locus, biotype: None, promoter: None, gene: None, measured: Vec::new() };
         for kind in &BaselineKind::ALL[..4] {
             let predictions = model(*kind, Scale::Log2).predict(&reference(), std::slice::from_ref(&target)).unwrap();
             assert_eq!(predictions[0].values, [0.25, 0.5]);

@@ -309,7 +309,7 @@ impl Hybrid {
                 Some(base) => base.references(reference, target),
                 None => neighbour.iter().copied().collect(),
             };
-            predictions.push(Prediction { values, references });
+            predictions.push(Prediction { values, spread: Vec::new(), references });
         }
         Ok(predictions)
     }

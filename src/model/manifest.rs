@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Scale;
+#[cfg(doc)]
+use super::Prediction;
+use super::{Known, Scale};
 use crate::reference::Unit;
 
 /// The manifest's schema version that this program writes and reads.
@@ -90,18 +92,37 @@ pub struct Accuracy {
     pub mse: f64,
 }
 
-/// An interval's half widths and its measured coverage.
+/// Half widths of intervals and their measured coverage, for each case of what is known of the gene itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// The nominal coverage, such as 0.9.
     pub level: f64,
-    /// Half width by tissue, on the model's scale.
-    pub half_width: Vec<f32>,
+    /// The cases; [`Known::None`] first, and alone where the model does not read a gene's own tissues.
+    pub strata: Vec<Stratum>,
+}
+
+/// The intervals of genes of which about as much is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stratum {
+    /// How much is known of the gene itself.
+    pub known: Known,
     /// How many genes the half widths were set on.
     pub genes: usize,
+    /// Half width by tissue, on the model's scale, for a [`Prediction::spread`] of 1.
+    pub half_width: Vec<f32>,
     /// Coverage over all tissues, measured on the held-out chromosomes.
     pub coverage: f64,
     /// Coverage by tissue, measured on the held-out chromosomes.
     pub coverage_by_tissue: Vec<f64>,
+}
+
+impl Calibration {
+    /// Returns the intervals of a case, or those of genes without any known tissue where the model has no others.
+    #[must_use]
+    pub fn of(&self, known: Known) -> Option<&Stratum> {
+        let find = |known| self.strata.iter().find(|stratum| stratum.known == known);
+        find(known).or_else(|| find(Known::None))
+    }
 }

@@ -197,7 +197,7 @@ impl ProfileModel for RidgeModel {
             let values = self.settings.outputs.decode(outputs.to_vec());
             let finite = values.iter().all(|value| value.is_finite());
             let references = self.references(reference, target);
-            if finite { Ok(Prediction { values, references }) } else { Err(ModelError::NotFinite) }
+            if finite { Ok(Prediction { values, spread: Vec::new(), references }) } else { Err(ModelError::NotFinite) }
         };
         rows.chunks_exact(width).zip(targets).map(predict).collect()
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Card;
-use super::{ModelError, Orientation, Prediction, ProfileModel, Scale, min_max};
+use super::{Known, ModelError, Orientation, Prediction, ProfileModel, Scale, min_max};
 use crate::genome::{GeneId, GeneSymbol, Tissue};
 use crate::reference::{GeneRecord, Reference};
 
@@ -66,11 +66,13 @@ pub struct ImputedProfile {
     pub tissues: Vec<Option<ImputedValue>>,
     /// The reference genes, nearest first.
     pub references: Vec<ImputedReference>,
+    /// How many of the gene's own tissues the model read.
+    pub known_tissues: usize,
 }
 
 /// The version of what [`ServedModel::impute`] makes of a prediction: raised when the same model gives other profiles,
 /// so that those which an earlier program kept are imputed again.
-pub const IMPUTATION: u32 = 2;
+pub const IMPUTATION: u32 = 3;
 
 impl ServedModel {
     /// Returns the key that imputed profiles are kept under: the model's digest and how profiles are made from it.
@@ -118,11 +120,20 @@ impl ServedModel {
     ///
     /// On the log scale the value is 2^p − 1, never below 0, with the card's interval transformed alike; on the
     /// min–max scale, and where the units differ, only the shape is given. `measured` is what is known of the gene
-    /// itself, one value a tissue of the dataset, NaN where nothing is: it moves the level, not the shape.
+    /// itself, one value a tissue of the dataset, NaN where nothing is: it decides which intervals apply and, where the
+    /// model has not read it, it moves the level.
     #[must_use]
     pub fn impute(&self, dataset: &Reference, prediction: &Prediction, measured: &[f32]) -> ImputedProfile {
         let scale = self.model.scale();
-        let shift = if self.has_level_in(dataset) { self.level_shift(dataset, prediction, measured) } else { 0.0 };
+        let (known, shift) = if self.reads_measured_of(dataset) {
+            (self.measured_for(dataset, measured).iter().filter(|value| value.is_finite()).count(), 0.0)
+        } else if self.has_level_in(dataset) {
+            (0, self.level_shift(dataset, prediction, measured))
+        } else {
+            (0, 0.0)
+        };
+        let calibration = self.card.calibration.as_ref();
+        let stratum = calibration.and_then(|all| all.of(Known::of(known, self.card.tissues.len())));
         let level = |p: f32| ((p + shift).exp2() - 1.0).max(0.0);
         let shape = match scale {
             Scale::Log2 => min_max(&prediction.values.iter().copied().map(level).collect::<Vec<_>>()),
@@ -132,7 +143,8 @@ impl ServedModel {
         let mut tissues = vec![None; dataset.tissues().len()];
         for (of_model, column) in self.columns(dataset).into_iter().enumerate() {
             let (Some(column), Some(p)) = (column, prediction.values.get(of_model).copied()) else { continue };
-            let half = self.card.calibration.as_ref().and_then(|c| c.half_width.get(of_model).copied());
+            let spread = prediction.spread.get(of_model).copied().unwrap_or(1.0);
+            let half = stratum.and_then(|stratum| stratum.half_width.get(of_model)).map(|half| half * spread);
             let half = half.filter(|_| has_level);
             tissues[column] = Some(ImputedValue {
                 value: has_level.then(|| level(p)),
@@ -150,7 +162,21 @@ impl ServedModel {
                 orientation: neighbour.orientation,
             }
         });
-        ImputedProfile { tissues, references: references.collect() }
+        ImputedProfile { tissues, references: references.collect(), known_tissues: known }
+    }
+
+    /// Returns whether the model reads what is measured of a gene of this dataset: it does where it can and the values
+    /// are in the unit that it learned from.
+    #[must_use]
+    pub fn reads_measured_of(&self, dataset: &Reference) -> bool {
+        self.model.reads_measured() && self.card.unit == dataset.dataset().unit
+    }
+
+    /// Brings a gene's measured values, one a tissue of the dataset, into the order of the model's tissues.
+    #[must_use]
+    pub fn measured_for(&self, dataset: &Reference, measured: &[f32]) -> Vec<f32> {
+        let value = |column: Option<usize>| column.and_then(|at| measured.get(at).copied()).unwrap_or(f32::NAN);
+        self.columns(dataset).into_iter().map(value).collect()
     }
 
     /// By how much, on the log scale, the gene's own measured tissues lie above the prediction: the mean difference,

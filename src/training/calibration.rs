@@ -1,15 +1,27 @@
 //! Intervals: how wide, from genes that a model was not fitted to, and how often they hold, on others again.
 //!
 //! Split conformal prediction by tissue (Lei et al., "Distribution-Free Predictive Inference for Regression", JASA
-//! 2018): the half width is the quantile of the absolute errors on the calibration genes. Imports `reference` and
-//! `model`.
+//! 2018): the half width is the quantile of the errors on the calibration genes, each divided by the spread that the
+//! model gave with it. Apart for each case of how much is known of the gene itself, which is hidden at random. Imports
+//! `reference`, `model` and its siblings.
 
-use crate::model::manifest::Calibration;
-use crate::model::{ModelError, ProfileModel, Target};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::init::generator;
+use super::masking::keep_some;
+use crate::model::manifest::{Calibration, Stratum};
+use crate::model::{Known, ModelError, ProfileModel, Target};
 use crate::reference::{GeneIndex, Reference};
 
 /// The nominal coverage of every interval.
 pub const LEVEL: f64 = 0.9;
+
+/// How often each gene is hidden anew where some of its tissues stay known.
+const DRAWS: usize = 4;
+
+/// Targets that the model is asked at once.
+const BATCH: usize = 512;
 
 /// Sets half widths on `calibration` and measures their coverage on `test`; `None` where either has no gene.
 ///
@@ -20,35 +32,69 @@ pub fn calibrate(
     reference: &Reference,
     calibration: &[GeneIndex],
     test: &[GeneIndex],
+    seed: u64,
 ) -> Result<Option<Calibration>, ModelError> {
     if calibration.is_empty() || test.is_empty() {
         return Ok(None);
     }
-    let errors = absolute_errors(model, reference, calibration)?;
-    let half_width: Vec<f32> = errors.into_iter().map(|errors| conformal_quantile(errors, LEVEL)).collect();
-    let unseen = absolute_errors(model, reference, test)?;
-    let coverage_by_tissue: Vec<f64> = unseen
-        .iter()
-        .zip(&half_width)
-        .map(|(errors, width)| errors.iter().filter(|error| *error <= width).count() as f64 / errors.len() as f64)
-        .collect();
-    let coverage = coverage_by_tissue.iter().sum::<f64>() / coverage_by_tissue.len().max(1) as f64;
-    Ok(Some(Calibration { level: LEVEL, half_width, genes: calibration.len(), coverage, coverage_by_tissue }))
+    let cases: &[Known] = if model.reads_measured() { &Known::ALL } else { &[Known::None] };
+    let mut strata = Vec::with_capacity(cases.len());
+    for &known in cases {
+        if known == Known::Few && reference.tissues().len() < 4 {
+            continue;
+        }
+        let hide = |purpose: &str| generator(seed, &format!("{purpose} of genes with {} tissues", known.as_str()));
+        let errors = relative_errors(model, reference, calibration, known, &mut hide("calibration"))?;
+        let half_width: Vec<f32> = errors.into_iter().map(|errors| conformal_quantile(errors, LEVEL)).collect();
+        let unseen = relative_errors(model, reference, test, known, &mut hide("test"))?;
+        let within = |(errors, width): (&Vec<f32>, &f32)| errors.iter().filter(|error| *error <= width).count();
+        let covered: Vec<usize> = unseen.iter().zip(&half_width).map(within).collect();
+        let share = |covered: usize, all: usize| covered as f64 / all.max(1) as f64;
+        strata.push(Stratum {
+            known,
+            genes: calibration.len(),
+            coverage: share(covered.iter().sum(), unseen.iter().map(Vec::len).sum()),
+            coverage_by_tissue: covered.iter().zip(&unseen).map(|(covered, all)| share(*covered, all.len())).collect(),
+            half_width,
+        });
+    }
+    Ok(Some(Calibration { level: LEVEL, strata }))
 }
 
-/// Returns, by tissue, the absolute errors over the genes, on the model's scale.
-fn absolute_errors(
+/// Returns, by tissue, the absolute errors over the genes on the model's scale, divided by the prediction's spread; only
+/// of tissues that the model was not told.
+fn relative_errors(
     model: &dyn ProfileModel,
     reference: &Reference,
     genes: &[GeneIndex],
+    known: Known,
+    rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Vec<f32>>, ModelError> {
-    let targets: Vec<Target> = genes.iter().filter_map(|gene| Target::of_gene(reference, *gene)).collect();
-    let mut errors = vec![Vec::with_capacity(targets.len()); reference.tissues().len()];
-    for (target, prediction) in targets.iter().zip(model.predict(reference, &targets)?) {
-        let expression = target.gene.map(|gene| reference.expression(gene)).unwrap_or_default();
-        let truth = model.scale().forward(expression);
-        for ((errors, predicted), truth) in errors.iter_mut().zip(&prediction.values).zip(truth) {
-            errors.push((predicted - truth).abs());
+    let tissues = reference.tissues().len();
+    let draws = if known == Known::None { 1 } else { DRAWS };
+    let mut targets = Vec::with_capacity(genes.len() * draws);
+    for target in genes.iter().filter_map(|gene| Target::of_gene(reference, *gene)) {
+        for _ in 0..draws {
+            let count = match known {
+                Known::None => 0,
+                Known::Few => rng.random_range(1..=tissues / 4),
+                Known::Many => rng.random_range(tissues / 4 + 1..tissues.max(tissues / 4 + 2)),
+            };
+            let expression = target.gene.map(|gene| reference.expression(gene)).unwrap_or_default();
+            targets.push(target.clone().with_measured(&keep_some(expression, count, rng)));
+        }
+    }
+    let mut errors = vec![Vec::with_capacity(targets.len()); tissues];
+    for batch in targets.chunks(BATCH) {
+        for (target, prediction) in batch.iter().zip(model.predict(reference, batch)?) {
+            let expression = target.gene.map(|gene| reference.expression(gene)).unwrap_or_default();
+            let truth = model.scale().forward(expression);
+            for (tissue, (predicted, truth)) in prediction.values.iter().zip(truth).enumerate() {
+                if target.measured.get(tissue).is_none_or(|value| value.is_nan()) {
+                    let spread = prediction.spread.get(tissue).copied().unwrap_or(1.0);
+                    errors[tissue].push((predicted - truth).abs() / spread);
+                }
+            }
         }
     }
     Ok(errors)

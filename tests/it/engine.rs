@@ -15,7 +15,7 @@ fn target(tss: u32) -> Target {
 fn place(chromosome: &str, tss: u32) -> Target {
     let position = Position::new(tss).unwrap();
     let locus = Locus::new(Chromosome::parse(chromosome).unwrap(), position, position, Strand::Forward);
-    Target { locus, biotype: None, promoter: None, gene: None }
+    Target { locus, biotype: None, promoter: None, gene: None, measured: Vec::new() }
 }
 
 fn engine(model: NearestTwo, queue_rows: usize, batch_rows: usize) -> Engine {

@@ -288,7 +288,7 @@ async fn what_is_loaded_is_listed() {
     assert_eq!(models["data"][0]["datasets"], json!(["small"]));
     let model = app.get("/v1/models/nearest-two").await.json();
     assert_eq!((&model["scale"], &model["unit"]), (&json!("log2"), &json!("tpm")));
-    assert_eq!(model["calibration"]["coverage"], 0.905);
+    assert_eq!(model["calibration"]["strata"][0]["coverage"], 0.905);
     assert_eq!(model["training"]["held_out_chromosomes"], json!(["chr8"]));
     let datasets = app.get("/v1/datasets").await.json();
     assert_eq!(

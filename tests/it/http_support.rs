@@ -15,9 +15,9 @@ use tissuecast::http::state::{AppState, Completion, HttpLimits, LoadedDataset, O
 use tissuecast::inference::{Engine, Limits};
 use tissuecast::model::expression::linear::Linear;
 use tissuecast::model::expression::{GeneAccuracy, GenotypeCard, ModelGene, ServedGenotypeModel};
-use tissuecast::model::manifest::{Calibration, Card, SCHEMA, TrainingRecord};
+use tissuecast::model::manifest::{Calibration, Card, SCHEMA, Stratum, TrainingRecord};
 use tissuecast::model::served::ServedModel;
-use tissuecast::model::{ModelError, Neighbour, Orientation, Prediction, ProfileModel, Scale, Target};
+use tissuecast::model::{Known, ModelError, Neighbour, Orientation, Prediction, ProfileModel, Scale, Target};
 use tissuecast::reference::{Dataset, GeneRecord, Reference, Unit};
 use tower::ServiceExt as _;
 
@@ -93,7 +93,7 @@ impl NearestTwo {
             orientation: Orientation::Tandem,
         };
         let values = (0..reference.tissues().len()).map(mean).collect();
-        Ok(Prediction { values, references: near.iter().map(neighbour).collect() })
+        Ok(Prediction { values, spread: Vec::new(), references: near.iter().map(neighbour).collect() })
     }
 }
 
@@ -114,10 +114,13 @@ impl ProfileModel for NearestTwo {
 pub fn served(model: NearestTwo, unit: Unit, tissues: &[&str]) -> Arc<ServedModel> {
     let calibration = (model.scale == Scale::Log2).then(|| Calibration {
         level: 0.9,
-        half_width: vec![0.5; tissues.len()],
-        genes: 10,
-        coverage: 0.905,
-        coverage_by_tissue: vec![0.905; tissues.len()],
+        strata: vec![Stratum {
+            known: Known::None,
+            half_width: vec![0.5; tissues.len()],
+            genes: 10,
+            coverage: 0.905,
+            coverage_by_tissue: vec![0.905; tissues.len()],
+        }],
     });
     let card = Card {
         schema: SCHEMA,
