@@ -6,6 +6,7 @@
 
 pub mod baseline;
 pub mod boosted_trees;
+pub mod context;
 pub mod device;
 pub mod distance;
 pub mod expression;

@@ -3,6 +3,7 @@
 //! Plain synchronous Rust; imports `genome`, `genotype`, `reference` and `model`. Everything random comes from a passed
 //! seed, so that the same command gives the same weights.
 
+mod adam;
 pub mod annotation;
 pub mod annotation_network;
 pub mod annotation_prior;
@@ -10,6 +11,7 @@ pub mod baselines;
 pub mod boost;
 pub mod calibration;
 pub mod cohort;
+pub mod context;
 pub mod elastic_net;
 pub mod fit;
 pub mod folds;

@@ -36,6 +36,13 @@ impl FitProgress {
     pub fn show(&self, step: Step<'_>) {
         match step {
             Step::Base => self.update("regression", 0, 1, true),
+            Step::Mixture { member, members } => {
+                self.update(&format!("mixture {member} of {members}"), member - 1, members, true);
+            }
+            Step::Context { epoch, epochs, loss, left } => {
+                let text = format!("attention network: loss {loss:.4}, {} s left", left.as_secs());
+                self.update(&text, epoch, epochs, true);
+            }
             Step::Network { member, members, progress } => {
                 let losses = progress.losses;
                 let left = progress.left.as_secs();

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Target;
-use crate::genome::Tissue;
+use crate::genome::{Biotype, Tissue};
 use crate::reference::Reference;
 use crate::reference::vicinity::{Neighbour, Vicinity};
 pub use matrix::Matrix;
@@ -22,6 +22,15 @@ use surroundings::Surroundings;
 
 /// The classes that a biotype is told by; any other one is in the last.
 const BIOTYPES: [&str; 4] = ["protein_coding", "lincRNA", "antisense", "other"];
+
+/// How many classes a biotype is told by.
+pub(super) const BIOTYPE_CLASSES: usize = BIOTYPES.len();
+
+/// Returns a biotype's class, the last one for any that has none of its own; `None` where it is not known.
+pub(super) fn biotype_class(biotype: Option<&Biotype>) -> Option<usize> {
+    let name = biotype?.as_str();
+    Some(BIOTYPES.iter().position(|known| *known == name).unwrap_or(BIOTYPES.len() - 1))
+}
 
 /// Measured genes on either side that kernels and densities look at.
 pub const REACH: usize = 10;
@@ -115,6 +124,13 @@ pub enum FeatureBlock {
         /// First base and the base behind the last one; the whole promoter where it is left out.
         window: Option<[usize; 2]>,
     },
+    /// Square roots of the counts of k-mers as they lie on the gene's own strand.
+    StrandedKmers {
+        /// Length of the words, 1 to 6.
+        k: usize,
+        /// First base and the base behind the last one.
+        window: [usize; 2],
+    },
     /// By bin: GC content, observed over expected `CpG`, `CpG` content, strand skew.
     PromoterComposition {
         /// Bases in a bin.
@@ -204,7 +220,8 @@ impl Features {
     /// Returns the project's own, richer features: neighbours averaged by distance at several bandwidths, their
     /// context, and the promoter's words and composition; `tss` is the promoter's base at which transcription starts.
     ///
-    /// The word windows are the whole promoter, the core (−150 to +50 around `tss`) and the part behind the core.
+    /// The word windows are the whole promoter, the core (−150 to +50 around `tss`) and the part behind the core; words
+    /// of the gene's own strand are counted in four windows from −500 to +500.
     #[must_use]
     pub fn surroundings_and_promoter(tss: usize) -> Self {
         use ProfileForm::LogShape;
@@ -221,12 +238,32 @@ impl Features {
             kernel(Subset::All, &[5_000, 20_000, 100_000, 1_000_000]),
             kernel(Subset::ProteinCoding, &[50_000]),
             kernel(Subset::OtherBiotype, &[50_000]),
+            FeatureBlock::KernelProfiles {
+                form: ProfileForm::Log2,
+                subset: Subset::All,
+                bandwidths_bp: vec![20_000, 1_000_000],
+            },
             FeatureBlock::SubsetProfiles { form: LogShape, subset: Subset::OverlapSameStrand },
             FeatureBlock::SubsetProfiles { form: LogShape, subset: Subset::OverlapOppositeStrand },
             FeatureBlock::PromoterPresent,
             FeatureBlock::PromoterKmers { k: 5, window: None },
             FeatureBlock::PromoterKmers { k: 5, window: Some([tss.saturating_sub(150), tss + 50]) },
             FeatureBlock::PromoterKmers { k: 4, window: Some([tss + 50, tss + 500]) },
+            FeatureBlock::StrandedKmers { k: 4, window: [tss.saturating_sub(500), tss.saturating_sub(150).max(1)] },
+            FeatureBlock::StrandedKmers { k: 4, window: [tss.saturating_sub(150), tss.max(1)] },
+            FeatureBlock::StrandedKmers { k: 4, window: [tss, tss + 200] },
+            FeatureBlock::StrandedKmers { k: 4, window: [tss + 200, tss + 500] },
+            FeatureBlock::PromoterComposition { bin: 100, bins: 15 },
+        ];
+        Self { blocks }
+    }
+
+    /// Returns what a network reads of a promoter: its shortest words and its composition.
+    #[must_use]
+    pub fn promoter_summary() -> Self {
+        let blocks = vec![
+            FeatureBlock::PromoterPresent,
+            FeatureBlock::PromoterKmers { k: 3, window: None },
             FeatureBlock::PromoterComposition { bin: 100, bins: 15 },
         ];
         Self { blocks }
@@ -346,6 +383,7 @@ impl FeatureBlock {
             Self::PromoterPresent => "promoter_present".to_owned(),
             Self::PromoterKmers { k, window: None } => format!("promoter_{k}mers"),
             Self::PromoterKmers { k, window: Some([start, end]) } => format!("promoter_{k}mers_{start}_{end}"),
+            Self::StrandedKmers { k, window: [start, end] } => format!("stranded_{k}mers_{start}_{end}"),
             Self::PromoterComposition { bin, bins } => format!("promoter_composition_{bin}_{bins}"),
         }
     }
@@ -353,7 +391,13 @@ impl FeatureBlock {
     /// Returns whether the block is made from sequence.
     #[must_use]
     pub const fn is_sequence(&self) -> bool {
-        matches!(self, Self::PromoterPresent | Self::PromoterKmers { .. } | Self::PromoterComposition { .. })
+        matches!(
+            self,
+            Self::PromoterPresent
+                | Self::PromoterKmers { .. }
+                | Self::StrandedKmers { .. }
+                | Self::PromoterComposition { .. }
+        )
     }
 
     /// Returns whether the block is made from neighbours' profiles.
@@ -380,6 +424,7 @@ impl FeatureBlock {
             Self::KernelProfiles { bandwidths_bp, .. } => bandwidths_bp.len() * tissues,
             Self::PromoterPresent => 1,
             Self::PromoterKmers { k, .. } => promoter::words(*k),
+            Self::StrandedKmers { k, .. } => 1 << (2 * k),
             Self::PromoterComposition { bins, .. } => bins * promoter::COMPOSITION.len(),
         }
     }
@@ -387,7 +432,11 @@ impl FeatureBlock {
     /// Returns how many measured genes on either side the block reads.
     const fn reach(&self) -> usize {
         match self {
-            Self::Own | Self::PromoterPresent | Self::PromoterKmers { .. } | Self::PromoterComposition { .. } => 0,
+            Self::Own
+            | Self::PromoterPresent
+            | Self::PromoterKmers { .. }
+            | Self::StrandedKmers { .. }
+            | Self::PromoterComposition { .. } => 0,
             Self::FlankContext { side } | Self::FlankProfiles { side, .. } => *side,
             Self::NearestProfile { .. } => 1,
             Self::Context | Self::KernelProfiles { .. } | Self::SubsetProfiles { .. } => REACH,
@@ -402,8 +451,15 @@ impl FeatureBlock {
             Self::KernelProfiles { bandwidths_bp, .. } if bandwidths_bp.is_empty() || bandwidths_bp.contains(&0) => {
                 Err("at least one bandwidth, each at least 1 bp")
             }
-            Self::PromoterKmers { k, .. } if !(1..=6).contains(k) => Err("words of 1 to 6 bases"),
-            Self::PromoterKmers { window: Some([start, end]), .. } if start >= end => Err("a window with a base in it"),
+            Self::PromoterKmers { k, .. } | Self::StrandedKmers { k, .. } if !(1..=6).contains(k) => {
+                Err("words of 1 to 6 bases")
+            }
+            Self::PromoterKmers { window: Some([start, end]), .. }
+            | Self::StrandedKmers { window: [start, end], .. }
+                if start >= end =>
+            {
+                Err("a window with a base in it")
+            }
             Self::PromoterComposition { bin, bins } if *bin < 2 || *bins == 0 => Err("bins of at least 2 bases"),
             _ => Ok(()),
         }
@@ -428,6 +484,7 @@ impl FeatureBlock {
             }
             Self::PromoterPresent => vec!["present".to_owned()],
             Self::PromoterKmers { k, .. } => promoter::word_names(*k),
+            Self::StrandedKmers { k, .. } => promoter::stranded_word_names(*k),
             Self::PromoterComposition { bins, .. } => (1..=*bins)
                 .flat_map(|bin| promoter::COMPOSITION.iter().map(move |name| format!("bin{bin}_{name}")))
                 .collect(),
@@ -453,6 +510,11 @@ impl FeatureBlock {
             Self::PromoterKmers { k, window } => {
                 if let Some(bases) = bases {
                     promoter::count_words(*k, promoter::cut(bases, *window), out);
+                }
+            }
+            Self::StrandedKmers { k, window } => {
+                if let Some(bases) = bases {
+                    promoter::count_stranded_words(*k, promoter::cut(bases, Some(*window)), out);
                 }
             }
             Self::PromoterComposition { bin, .. } => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::baseline::{self, BaselineKind, WEIGHTS_FILE};
+use super::context::{CONTEXT, ContextModel};
 use super::hybrid::{HYBRID, Hybrid, PUBLISHED_HYBRID};
 use super::manifest::Card;
 use super::{ModelError, ProfileModel};
@@ -32,6 +33,9 @@ pub trait StoredModel: ProfileModel {
 pub fn build(card: &Card, files: &BTreeMap<String, Vec<u8>>) -> Result<Box<dyn StoredModel>, ModelError> {
     if matches!(card.method.as_str(), HYBRID | PUBLISHED_HYBRID) {
         return Ok(Box::new(Hybrid::load(&card.settings, files)?));
+    }
+    if card.method == CONTEXT {
+        return Ok(Box::new(ContextModel::load(&card.settings, files)?));
     }
     let fault = |file: &str, reason: String| ModelError::File { file: file.to_owned(), reason };
     let kind = BaselineKind::parse(&card.method)

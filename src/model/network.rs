@@ -232,15 +232,9 @@ impl PairNetwork {
     /// # Errors
     /// The buffer is not safetensors; a tensor is missing, left over, or of another shape; a number is not finite.
     pub fn from_bytes(settings: &NetworkSettings, bytes: &[u8], device: &Device) -> Result<Self, ModelError> {
-        let network = Self::from_variables(settings, Variables::from_bytes(bytes, DType::F32, device)?)?;
-        for (name, var) in network.variables.all() {
-            let values = var.as_tensor().flatten_all()?.to_vec1::<f32>()?;
-            if !values.iter().all(|value| value.is_finite()) {
-                let reason = "holds a number that is not finite".to_owned();
-                return Err(ModelError::Tensor { name: name.to_owned(), reason });
-            }
-        }
-        Ok(network)
+        let variables = Variables::from_bytes(bytes, DType::F32, device)?;
+        variables.require_finite()?;
+        Self::from_variables(settings, variables)
     }
 
     fn build(

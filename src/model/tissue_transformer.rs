@@ -49,8 +49,9 @@ impl TissueSettings {
     }
 }
 
+/// One layer of attention over tokens and a feed-forward part, each added to its input and then normalised.
 #[derive(Debug, Clone)]
-struct Layer {
+pub(super) struct AttentionLayer {
     /// Queries, keys and values side by side.
     projection: Linear,
     output: Linear,
@@ -58,16 +59,53 @@ struct Layer {
     expand: Linear,
     contract: Linear,
     feed_forward_norm: LayerNorm,
+    heads: usize,
+    dropout: f64,
+}
+
+impl AttentionLayer {
+    /// Builds the layer from variables under `prefix.`.
+    pub(super) fn build(
+        builder: &mut Builder<'_>,
+        prefix: &str,
+        settings: &TissueSettings,
+    ) -> Result<Self, ModelError> {
+        let (width, inner) = (settings.width, settings.feed_forward);
+        let head = width / settings.heads;
+        // Keras reads the three axes of an attention kernel as a convolution's, which gives these fans.
+        let projection_fans = [width * settings.heads, width * head];
+        let output_fans = [width, width * settings.heads];
+        let name = |part: &str| format!("{prefix}.{part}");
+        Ok(Self {
+            projection: Linear::build_with(builder, &name("projection"), [width, 3 * width], projection_fans)?,
+            output: Linear::build_with(builder, &name("output"), [width, width], output_fans)?,
+            attention_norm: LayerNorm::build(builder, &name("attention_norm"), width)?,
+            expand: Linear::build(builder, &name("expand"), width, inner)?,
+            contract: Linear::build(builder, &name("contract"), inner, width)?,
+            feed_forward_norm: LayerNorm::build(builder, &name("feed_forward_norm"), width)?,
+            heads: settings.heads,
+            dropout: settings.dropout,
+        })
+    }
+
+    /// Mixes tokens: `[batch, tokens, width]` to the same shape.
+    pub(super) fn forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Computed<Tensor> {
+        let mixed = layers::attend(&self.projection.forward(tokens)?, self.heads)?;
+        let mixed = layers::dropout(&self.output.forward(&mixed)?, self.dropout, pass)?;
+        let tokens = self.attention_norm.forward(&(tokens + mixed)?)?;
+        let fed = self.contract.forward(&self.expand.forward_relu(&tokens)?)?;
+        let fed = layers::dropout(&fed, self.dropout, pass)?;
+        self.feed_forward_norm.forward(&(tokens + fed)?)
+    }
 }
 
 /// The encoder.
 #[derive(Debug, Clone)]
 pub struct TissueTransformer {
-    settings: TissueSettings,
     embedding: Linear,
     /// Sinusoids by tissue: `[tissues, width]`.
     positions: Tensor,
-    layers: Vec<Layer>,
+    layers: Vec<AttentionLayer>,
 }
 
 impl TissueTransformer {
@@ -81,26 +119,12 @@ impl TissueTransformer {
         tissues: usize,
         (dtype, device): (DType, &Device),
     ) -> Result<Self, ModelError> {
-        let (width, inner) = (settings.width, settings.feed_forward);
-        let head = width / settings.heads;
-        // Keras reads the three axes of an attention kernel as a convolution's, which gives these fans.
-        let projection_fans = [width * settings.heads, width * head];
-        let output_fans = [width, width * settings.heads];
+        let width = settings.width;
         let embedding = Linear::build(builder, "tissue.embedding", 1, width)?;
-        let mut layers = Vec::with_capacity(settings.layers);
-        for index in 0..settings.layers {
-            let name = |part: &str| format!("tissue.{index}.{part}");
-            layers.push(Layer {
-                projection: Linear::build_with(builder, &name("projection"), [width, 3 * width], projection_fans)?,
-                output: Linear::build_with(builder, &name("output"), [width, width], output_fans)?,
-                attention_norm: LayerNorm::build(builder, &name("attention_norm"), width)?,
-                expand: Linear::build(builder, &name("expand"), width, inner)?,
-                contract: Linear::build(builder, &name("contract"), inner, width)?,
-                feed_forward_norm: LayerNorm::build(builder, &name("feed_forward_norm"), width)?,
-            });
-        }
+        let layer = |index| AttentionLayer::build(builder, &format!("tissue.{index}"), settings);
+        let layers = (0..settings.layers).map(layer).collect::<Result<_, _>>()?;
         let positions = Tensor::from_vec(sinusoids(tissues, width), (tissues, width), device)?.to_dtype(dtype)?;
-        Ok(Self { settings: settings.clone(), embedding, positions, layers })
+        Ok(Self { embedding, positions, layers })
     }
 
     /// Encodes profiles `[batch, tissues]` to `[batch, width]`.
@@ -108,15 +132,9 @@ impl TissueTransformer {
     /// # Errors
     /// The profiles have another number of tissues.
     pub fn forward(&self, profiles: &Tensor, pass: &mut Pass<'_>) -> Computed<Tensor> {
-        let rate = self.settings.dropout;
         let mut tokens = self.embedding.forward(&profiles.unsqueeze(2)?)?.broadcast_add(&self.positions)?;
         for layer in &self.layers {
-            let mixed = layers::attend(&layer.projection.forward(&tokens)?, self.settings.heads)?;
-            let mixed = layers::dropout(&layer.output.forward(&mixed)?, rate, pass)?;
-            tokens = layer.attention_norm.forward(&(tokens + mixed)?)?;
-            let fed = layer.contract.forward(&layer.expand.forward_relu(&tokens)?)?;
-            let fed = layers::dropout(&fed, rate, pass)?;
-            tokens = layer.feed_forward_norm.forward(&(tokens + fed)?)?;
+            tokens = layer.forward(&tokens, pass)?;
         }
         tokens.mean(1)
     }

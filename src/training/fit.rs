@@ -2,7 +2,6 @@
 //!
 //! Invariant: data, settings and seed decide every bit of the weights on a CPU; no clock and no thread has a say.
 
-mod adam;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +14,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use self::adam::Adam;
+use super::adam::{Adam, AdamSettings, unreached};
 use super::init::{generator, seeded};
 use crate::genome::Promoter;
 use crate::model::ModelError;
@@ -243,7 +242,14 @@ pub fn fit(
     let network = PairNetwork::new(network, DType::F32, &Device::Cpu, &mut source)?;
     let answering = network.frozen()?;
     let mut trainer = Trainer {
-        adam: Adam::new(network.variables(), settings),
+        adam: Adam::new(
+            network.variables(),
+            AdamSettings {
+                learning_rate: settings.learning_rate,
+                weight_decay: settings.weight_decay,
+                clip_norm: settings.clip_norm,
+            },
+        ),
         masks: generator(settings.seed, "dropout"),
         network,
         checked: false,
@@ -335,24 +341,17 @@ impl Trainer {
             check_gradients(&self.network, &gradients, promoters.iter().any(Option::is_none))?;
             self.checked = true;
         }
-        self.adam.step(self.network.variables(), &gradients)?;
+        self.adam.step(self.network.variables(), &gradients, 1.0)?;
         Ok(f64::from(loss.to_scalar::<f32>()?))
     }
 }
 
 /// Checks that a gradient reaches every variable; the vector for unknown promoters has one only where there are any.
 fn check_gradients(network: &PairNetwork, gradients: &GradStore, any_missing: bool) -> Result<(), FitError> {
-    for (name, var) in network.variables().learned() {
-        let needed = any_missing || name != PairNetwork::MISSING_PROMOTER;
-        let reached = match gradients.get(var) {
-            Some(gradient) => gradient.abs()?.sum_all()?.to_scalar::<f32>()? > 0.0,
-            None => false,
-        };
-        if needed && !reached {
-            return Err(FitError::NoGradient(name.to_owned()));
-        }
+    match unreached(network.variables(), gradients)? {
+        Some(name) if any_missing || name != PairNetwork::MISSING_PROMOTER => Err(FitError::NoGradient(name)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Computes the mean squared error, every promoter encoded once.

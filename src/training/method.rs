@@ -1,9 +1,12 @@
 //! Fits any profile method by its name.
 
 use super::baselines::{BaselineSettings, fit_baseline};
+use super::context::{ContextFit, fit_context};
 use super::folds::Split;
 use super::profile::{HybridPlan, Step, TrainError, fit_hybrid};
+use crate::model::Scale;
 use crate::model::baseline::BaselineKind;
+use crate::model::context::CONTEXT;
 use crate::model::hybrid::{HYBRID, PUBLISHED_HYBRID};
 use crate::model::method::StoredModel;
 use crate::reference::Reference;
@@ -17,6 +20,8 @@ pub enum ProfileMethod {
     PublishedHybrid,
     /// The hybrid on a ridge.
     Hybrid,
+    /// The project's own model of genes in their context.
+    Context,
 }
 
 impl ProfileMethod {
@@ -24,7 +29,7 @@ impl ProfileMethod {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let baselines = BaselineKind::ALL.into_iter().map(Self::Baseline);
-        baselines.chain([Self::PublishedHybrid, Self::Hybrid]).collect()
+        baselines.chain([Self::PublishedHybrid, Self::Hybrid, Self::Context]).collect()
     }
 
     /// Returns the method's name.
@@ -34,6 +39,7 @@ impl ProfileMethod {
             Self::Baseline(kind) => kind.as_str(),
             Self::PublishedHybrid => PUBLISHED_HYBRID,
             Self::Hybrid => HYBRID,
+            Self::Context => CONTEXT,
         }
     }
 
@@ -70,6 +76,15 @@ impl ProfileMethod {
                  neighbours. The ridge, the features beyond one neighbour, and the standardised targets are the \
                  project's own."
             }
+            Self::Context => {
+                "The project's own model of a gene in its context, for new genes, genes with holes and missing genes \
+                 alike. A ridge regression and gradient-boosted trees guess shape and level from the neighbours and \
+                 the promoter; mixtures of Gaussians over the tissues and that guess fill in unknown tissues from known \
+                 ones; a network with attention over tissues, five neighbours on either side, promoter and the gene \
+                 itself corrects both, learned by hiding tissues at random. Ridge, trees and mixtures are fitted \
+                 crosswise by chromosome. Its spread is that of the mixtures; intervals are conformal, apart by how \
+                 much of the gene is known."
+            }
         }
     }
 }
@@ -96,6 +111,13 @@ pub fn fit_method(
         ProfileMethod::PublishedHybrid | ProfileMethod::Hybrid => {
             let plan = HybridPlan { on_base: method == ProfileMethod::Hybrid, ..*plan };
             Ok(Box::new(fit_hybrid(reference, &split.train, &split.calibration, &plan, progress)?))
+        }
+        ProfileMethod::Context => {
+            if plan.scale != Scale::Log2 {
+                return Err(TrainError::Plan("the log2 scale: it predicts shape and level"));
+            }
+            let settings = ContextFit::new(plan.promoter_tss, plan.seed);
+            Ok(Box::new(fit_context(reference, &split.train, &settings, progress)?))
         }
     }
 }

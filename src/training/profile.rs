@@ -5,6 +5,7 @@
 //! Imports `reference`, `model` and its siblings. The same plan and seed give the same weights.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::baselines::{BaselineSettings, RidgeFit, fit_surroundings};
 use super::boost::{self, BoostError, Samples};
@@ -85,6 +86,13 @@ pub struct HybridPlan {
 pub enum Step<'a> {
     /// The ridge below.
     Base,
+    /// A member's mixture.
+    Mixture {
+        /// Which member, from 1.
+        member: usize,
+        /// How many.
+        members: usize,
+    },
     /// A member's network.
     Network {
         /// Which member, from 1.
@@ -93,6 +101,17 @@ pub enum Step<'a> {
         members: usize,
         /// Its last pass.
         progress: &'a Progress,
+    },
+    /// The context model's network.
+    Context {
+        /// Passes done.
+        epoch: usize,
+        /// Passes in all.
+        epochs: usize,
+        /// The last pass's loss.
+        loss: f64,
+        /// Time until all are done, at the pace so far.
+        left: Duration,
     },
     /// A member's trees.
     Trees {
@@ -111,7 +130,7 @@ pub enum Step<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The plan cannot work with these genes.
-    #[error("the hybrid needs {0}")]
+    #[error("the model needs {0}")]
     Plan(&'static str),
     /// A network could not be fitted.
     #[error("the network could not be fitted")]

@@ -40,8 +40,16 @@ pub(super) fn words(k: usize) -> usize {
 
 /// Returns the words of length `k`, each the alphabetically first of it and its reverse complement.
 pub(super) fn word_names(k: usize) -> Vec<String> {
-    let spell = |code: usize| (0..k).rev().map(|at| char::from(b"ACGT"[code >> (2 * at) & 3])).collect();
-    (0..1 << (2 * k)).filter(|&code| reverse_complement(code, k) >= code).map(spell).collect()
+    (0..1 << (2 * k)).filter(|&code| reverse_complement(code, k) >= code).map(|code| spell(code, k)).collect()
+}
+
+/// Returns every word of length `k` in alphabetical order.
+pub(super) fn stranded_word_names(k: usize) -> Vec<String> {
+    (0..1 << (2 * k)).map(|code| spell(code, k)).collect()
+}
+
+fn spell(code: usize, k: usize) -> String {
+    (0..k).rev().map(|at| char::from(b"ACGT"[code >> (2 * at) & 3])).collect()
 }
 
 /// Cuts a window out of a promoter; one that reaches beyond it is cut short.
@@ -51,9 +59,18 @@ pub(super) fn cut(bases: &[u8], window: Option<[usize; 2]>) -> &[u8] {
     &bases[start.min(end)..end]
 }
 
-/// Writes square roots of word counts; leaves `out` as it is where no word is known.
+/// Writes square roots of the counts of words, both strands together; leaves `out` as it is where no word is known.
 pub(super) fn count_words(k: usize, bases: &[u8], out: &mut [f32]) {
     let columns = columns(k);
+    count(k, bases, out, |code| usize::from(columns[code]));
+}
+
+/// Writes the same of words as they lie; leaves `out` as it is where no word is known.
+pub(super) fn count_stranded_words(k: usize, bases: &[u8], out: &mut [f32]) {
+    count(k, bases, out, |code| code);
+}
+
+fn count(k: usize, bases: &[u8], out: &mut [f32], column: impl Fn(usize) -> usize) {
     let mask = (1 << (2 * k)) - 1;
     let (mut code, mut known, mut any) = (0, 0, false);
     for base in bases {
@@ -74,7 +91,7 @@ pub(super) fn count_words(k: usize, bases: &[u8], out: &mut [f32]) {
                 out.fill(0.0);
                 any = true;
             }
-            out[usize::from(columns[code])] += 1.0;
+            out[column(code)] += 1.0;
         }
     }
     if any {

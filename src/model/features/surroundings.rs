@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::{BIOTYPES, ProfileForm, REACH, Subset};
+use super::{BIOTYPES, ProfileForm, REACH, Subset, biotype_class};
 use crate::genome::{Biotype, Promoter, Strand};
 use crate::model::{Orientation, Target, min_max};
 use crate::reference::Reference;
@@ -205,8 +205,7 @@ fn distance(at: &Neighbour) -> f32 {
 
 /// Writes 1 for the biotype's class and 0 for the others; leaves `out` as it is where the biotype is not known.
 fn classes(biotype: Option<&Biotype>, out: &mut [f32]) {
-    if let Some(biotype) = biotype {
-        let class = BIOTYPES.iter().position(|name| *name == biotype.as_str()).unwrap_or(BIOTYPES.len() - 1);
+    if let Some(class) = biotype_class(biotype) {
         out.fill(0.0);
         out[class] = 1.0;
     }

@@ -79,6 +79,20 @@ impl Variables {
         self.by_name.iter().map(|(name, var)| (name.as_str(), var))
     }
 
+    /// Checks that every number is finite.
+    ///
+    /// # Errors
+    /// One is not; the error names its variable.
+    pub fn require_finite(&self) -> Result<(), ModelError> {
+        for (name, var) in &self.by_name {
+            let values = var.as_tensor().detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(broken(name, "holds a number that is not finite"));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns how many numbers the variables hold.
     #[must_use]
     pub fn parameters(&self) -> usize {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
-use super::FitSettings;
 use crate::model::layers::Variables;
 
 const BETA1: f64 = 0.9;
@@ -13,11 +12,20 @@ const BETA2: f64 = 0.999;
 /// Keras's, which is ten times PyTorch's and candle's.
 const EPSILON: f64 = 1e-7;
 
+/// How the optimiser moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct AdamSettings {
+    /// The size of a step.
+    pub(super) learning_rate: f64,
+    /// Decoupled weight decay, a step of size 1.
+    pub(super) weight_decay: f64,
+    /// Greatest norm of one variable's gradient.
+    pub(super) clip_norm: f64,
+}
+
 /// The optimiser's moments by variable.
 pub(super) struct Adam {
-    learning_rate: f64,
-    weight_decay: f64,
-    clip_norm: f64,
+    settings: AdamSettings,
     steps: i32,
     /// First and second moments.
     moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
@@ -25,24 +33,24 @@ pub(super) struct Adam {
 
 impl Adam {
     /// Starts with moments of zero.
-    pub(super) fn new(variables: &Variables, settings: &FitSettings) -> Self {
+    pub(super) fn new(variables: &Variables, settings: AdamSettings) -> Self {
         let zeros = |count: usize| (vec![0.0; count], vec![0.0; count]);
         Self {
-            learning_rate: settings.learning_rate,
-            weight_decay: settings.weight_decay,
-            clip_norm: settings.clip_norm,
+            settings,
             steps: 0,
             moments: variables.learned().map(|(name, var)| (name.to_owned(), zeros(var.elem_count()))).collect(),
         }
     }
 
-    /// Moves every variable that has a gradient.
-    pub(super) fn step(&mut self, variables: &Variables, gradients: &GradStore) -> Result<()> {
+    /// Moves every variable that has a gradient, by `pace` times the step size of the settings.
+    pub(super) fn step(&mut self, variables: &Variables, gradients: &GradStore, pace: f64) -> Result<()> {
+        let AdamSettings { learning_rate, weight_decay, clip_norm } = self.settings;
+        let learning_rate = learning_rate * pace;
         self.steps += 1;
         let (first, second) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
-        let rate = (self.learning_rate / first) as f32;
+        let rate = (learning_rate / first) as f32;
         let correction = (1.0 / second.sqrt()) as f32;
-        let kept = (1.0 - self.learning_rate * self.weight_decay) as f32;
+        let kept = (1.0 - learning_rate * weight_decay) as f32;
         let (beta1, beta2, epsilon) = (BETA1 as f32, BETA2 as f32, EPSILON as f32);
         for (name, var) in variables.learned() {
             let (Some(gradient), Some((mean, square))) = (gradients.get(var), self.moments.get_mut(name)) else {
@@ -50,7 +58,7 @@ impl Adam {
             };
             let gradient: Vec<f32> = gradient.flatten_all()?.to_vec1()?;
             let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            let scale = (self.clip_norm / norm.max(self.clip_norm)) as f32;
+            let scale = (clip_norm / norm.max(clip_norm)) as f32;
             let mut values: Vec<f32> = var.as_tensor().flatten_all()?.to_vec1()?;
             let moments = mean.iter_mut().zip(square.iter_mut());
             for ((value, gradient), (mean, square)) in values.iter_mut().zip(&gradient).zip(moments) {
@@ -65,9 +73,23 @@ impl Adam {
     }
 }
 
+/// Returns a learned variable that no gradient reaches, if there is one: it would never learn.
+pub(super) fn unreached(variables: &Variables, gradients: &GradStore) -> Result<Option<String>> {
+    for (name, var) in variables.learned() {
+        let reached = match gradients.get(var) {
+            Some(gradient) => gradient.abs()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()? > 0.0,
+            None => false,
+        };
+        if !reached {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     use super::*;
     use crate::model::layers::Variables;
@@ -77,14 +99,14 @@ mod tests {
         let start = Tensor::new(&[1f32, -1.0], &Device::Cpu).unwrap();
         let bytes = safetensors::serialize([("x", &start)], None).unwrap();
         let variables = Variables::from_bytes(&bytes, DType::F32, &Device::Cpu).unwrap();
-        let settings = FitSettings { learning_rate: 0.1, weight_decay: 0.5, ..FitSettings::paper(0) };
-        let mut adam = Adam::new(&variables, &settings);
+        let settings = AdamSettings { learning_rate: 0.1, weight_decay: 0.5, clip_norm: 2.0 };
+        let mut adam = Adam::new(&variables, settings);
         let (_, var) = variables.learned().next().unwrap();
         // The gradient is (3, 4) with norm 5, clipped to (1.2, 1.6); the first step's size is the learning rate.
         let weights = Tensor::new(&[3f32, 4.0], &Device::Cpu).unwrap();
         let mut step = || {
             let loss = (var.as_tensor() * &weights).unwrap().sum_all().unwrap();
-            adam.step(&variables, &loss.backward().unwrap()).unwrap();
+            adam.step(&variables, &loss.backward().unwrap(), 1.0).unwrap();
             var.as_tensor().to_vec1::<f32>().unwrap()
         };
         for (value, expected) in step().iter().zip([0.95 - 0.1, -0.95 - 0.1]) {
