@@ -52,7 +52,7 @@ impl Golden {
         for index in 0..reference.genes().len() {
             let Some(target) = Target::of_gene(reference, index) else { continue };
             genes.push(GoldenGene::of(reference, index, &target));
-            targets.push(target);
+            targets.push(if model.reads_measured() { partly_known(reference, index, target) } else { target });
         }
         let predictions = model.predict(reference, &targets)?.into_iter().map(|prediction| prediction.values).collect();
         let tissues = reference.tissues().iter().map(|tissue| tissue.id().to_owned()).collect();
@@ -91,6 +91,14 @@ impl Golden {
         }
         Ok(())
     }
+}
+
+/// Lets every second gene be known in a third of its tissues, another third for each.
+fn partly_known(reference: &Reference, index: usize, target: Target) -> Target {
+    let known = |at: usize| index % 2 == 1 && (at + index / 2).is_multiple_of(3);
+    let values = reference.expression(index).iter().enumerate();
+    let kept: Vec<f32> = values.map(|(at, value)| if known(at) { *value } else { f32::NAN }).collect();
+    target.with_measured(&kept)
 }
 
 impl GoldenGene {

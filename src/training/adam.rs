@@ -42,8 +42,9 @@ impl Adam {
         }
     }
 
-    /// Moves every variable that has a gradient, by `pace` times the step size of the settings.
-    pub(super) fn step(&mut self, variables: &Variables, gradients: &GradStore, pace: f64) -> Result<()> {
+    /// Moves every variable that has a gradient by `pace` times the step size of the settings; the gradient is the mean
+    /// of the parts, which must not be none.
+    pub(super) fn step(&mut self, variables: &Variables, parts: &[GradStore], pace: f64) -> Result<()> {
         let AdamSettings { learning_rate, weight_decay, clip_norm } = self.settings;
         let learning_rate = learning_rate * pace;
         self.steps += 1;
@@ -53,10 +54,15 @@ impl Adam {
         let kept = (1.0 - learning_rate * weight_decay) as f32;
         let (beta1, beta2, epsilon) = (BETA1 as f32, BETA2 as f32, EPSILON as f32);
         for (name, var) in variables.learned() {
-            let (Some(gradient), Some((mean, square))) = (gradients.get(var), self.moments.get_mut(name)) else {
+            let Some((mean, square)) = self.moments.get_mut(name) else { continue };
+            let mut gradient = vec![0.0_f32; mean.len()];
+            for part in parts.iter().filter_map(|part| part.get(var)) {
+                let part: Vec<f32> = part.flatten_all()?.to_vec1()?;
+                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part / parts.len() as f32);
+            }
+            if parts.iter().all(|part| part.get(var).is_none()) {
                 continue;
-            };
-            let gradient: Vec<f32> = gradient.flatten_all()?.to_vec1()?;
+            }
             let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
             let scale = (clip_norm / norm.max(clip_norm)) as f32;
             let mut values: Vec<f32> = var.as_tensor().flatten_all()?.to_vec1()?;
@@ -74,12 +80,12 @@ impl Adam {
 }
 
 /// Returns a learned variable that no gradient reaches, if there is one: it would never learn.
-pub(super) fn unreached(variables: &Variables, gradients: &GradStore) -> Result<Option<String>> {
+pub(super) fn unreached(variables: &Variables, parts: &[GradStore]) -> Result<Option<String>> {
     for (name, var) in variables.learned() {
-        let reached = match gradients.get(var) {
-            Some(gradient) => gradient.abs()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()? > 0.0,
-            None => false,
-        };
+        let mut reached = false;
+        for gradient in parts.iter().filter_map(|part| part.get(var)) {
+            reached |= gradient.abs()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()? > 0.0;
+        }
         if !reached {
             return Ok(Some(name.to_owned()));
         }
@@ -106,7 +112,7 @@ mod tests {
         let weights = Tensor::new(&[3f32, 4.0], &Device::Cpu).unwrap();
         let mut step = || {
             let loss = (var.as_tensor() * &weights).unwrap().sum_all().unwrap();
-            adam.step(&variables, &loss.backward().unwrap(), 1.0).unwrap();
+            adam.step(&variables, &[loss.backward().unwrap()], 1.0).unwrap();
             var.as_tensor().to_vec1::<f32>().unwrap()
         };
         for (value, expected) in step().iter().zip([0.95 - 0.1, -0.95 - 0.1]) {

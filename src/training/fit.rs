@@ -336,7 +336,7 @@ impl Trainer {
         let embeddings = self.network.encode_promoters(&promoters, &mut pass)?;
         let output = self.network.forward(&embeddings, &batch, &mut pass)?;
         let loss = (output - data.targets(pairs, &Device::Cpu)?)?.sqr()?.mean_all()?;
-        let gradients = loss.backward()?;
+        let gradients = [loss.backward()?];
         if !self.checked {
             check_gradients(&self.network, &gradients, promoters.iter().any(Option::is_none))?;
             self.checked = true;
@@ -347,7 +347,7 @@ impl Trainer {
 }
 
 /// Checks that a gradient reaches every variable; the vector for unknown promoters has one only where there are any.
-fn check_gradients(network: &PairNetwork, gradients: &GradStore, any_missing: bool) -> Result<(), FitError> {
+fn check_gradients(network: &PairNetwork, gradients: &[GradStore], any_missing: bool) -> Result<(), FitError> {
     match unreached(network.variables(), gradients)? {
         Some(name) if any_missing || name != PairNetwork::MISSING_PROMOTER => Err(FitError::NoGradient(name)),
         _ => Ok(()),

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
-use rand::RngExt as _;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::model::context::mixture::{Mixture, Posterior};
-use crate::model::context::network::{ContextBatch, ContextNetwork, Corrections};
+use crate::model::context::network::{ContextBatch, ContextNetwork, Corrections, PLACE};
 use crate::model::context::{ContextSettings, Guess, Reading, known_and_guess, read};
 use crate::model::layers::Pass;
 use crate::model::{ModelError, Target};
@@ -20,10 +21,14 @@ use crate::training::profile::{Step, TrainError};
 
 /// Genes of one step.
 const BATCH: usize = 64;
+/// Genes of a part of a step: parts are computed side by side, and their gradients averaged in order.
+const PART: usize = 32;
 /// The share of genes of which every tissue is hidden.
 const ALL_HIDDEN: f64 = 0.25;
 /// The least share of tissues that is hidden.
 const LEAST_HIDDEN: f64 = 0.05;
+/// The greatest share of neighbours that is hidden; each gene draws its own up to that.
+const MOST_NEIGHBOURS_HIDDEN: f64 = 0.4;
 /// The weight of shape and level, of genes without any known tissue, beside that of values.
 const OUTPUTS_WEIGHT: f64 = 0.3;
 /// The weight of level and spread beside that of one tissue's shape.
@@ -76,11 +81,14 @@ pub(super) fn fit_network(
         }
         let mut sum = 0.0;
         for rows in order.chunks(BATCH) {
-            let batch = fit.hide(rows, &mut hiding)?;
-            let corrections = network.forward(&batch.tokens, &mut Pass::Train(&mut masks))?;
-            let loss = batch.loss(&corrections).map_err(ModelError::from)?;
-            let gradients = loss.backward().map_err(ModelError::from)?;
-            if !checked && batch.both_kinds {
+            let mut parts = Vec::with_capacity(rows.len().div_ceil(PART));
+            for rows in rows.chunks(PART) {
+                parts.push((fit.hide(rows, &mut hiding)?, ChaCha8Rng::seed_from_u64(masks.next_u64())));
+            }
+            let done = parts.par_iter_mut().map(|(hidden, masks)| hidden.learn(&network, masks));
+            let (losses, gradients): (Vec<f64>, Vec<GradStore>) =
+                done.collect::<Result<Vec<_>, ModelError>>()?.into_iter().unzip();
+            if !checked && parts.iter().any(|(hidden, _)| hidden.both_kinds) {
                 if let Some(name) = unreached(network.variables(), &gradients).map_err(ModelError::from)? {
                     return Err(FitError::NoGradient(name).into());
                 }
@@ -90,7 +98,7 @@ pub(super) fn fit_network(
             let along = (step as f64 - warm_up as f64).max(0.0) / steps.saturating_sub(warm_up).max(1) as f64;
             let falling = f64::midpoint(1.0, (std::f64::consts::PI * along.min(1.0)).cos());
             adam.step(network.variables(), &gradients, rising.min(1.0) * falling).map_err(ModelError::from)?;
-            sum += f64::from(loss.to_scalar::<f32>().map_err(ModelError::from)?) * rows.len() as f64;
+            sum += losses.iter().sum::<f64>() / losses.len() as f64 * rows.len() as f64;
             step += 1;
         }
         let train_loss = sum / order.len() as f64;
@@ -115,6 +123,12 @@ struct Hidden {
 }
 
 impl Hidden {
+    /// Returns the loss and the gradients of a training pass.
+    fn learn(&self, network: &ContextNetwork, masks: &mut ChaCha8Rng) -> Result<(f64, GradStore), ModelError> {
+        let loss = self.loss(&network.forward(&self.tokens, &mut Pass::Train(masks))?)?;
+        Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
+    }
+
     fn loss(&self, corrections: &Corrections) -> candle_core::Result<Tensor> {
         let part = |correction: &Tensor, (due, weight): &(Vec<f32>, Vec<f32>)| {
             let table =
@@ -138,7 +152,8 @@ impl NetworkFit<'_> {
         let posteriors = targets.par_iter().zip(rows).map(posterior).collect::<Result<Vec<Posterior>, _>>()?;
         let guesses: Vec<Guess> = lessons().map(|lesson| lesson.guess.clone()).collect();
         let reading = Reading { targets: &targets, guesses: &guesses, posteriors: &posteriors };
-        let tokens = read(self.reference, self.settings, &reading);
+        let mut tokens = read(self.reference, self.settings, &reading);
+        self.hide_neighbours(&mut tokens, rng);
         let tissues = self.settings.tissues.len();
         let hidden = |target: &Target, at: usize| target.measured.get(at).is_some_and(|value| value.is_nan());
         let hidden_values = targets.iter().flat_map(|target| (0..tissues).map(move |at| hidden(target, at)));
@@ -166,6 +181,20 @@ impl NetworkFit<'_> {
                 .extend((0..tissues + 2).map(|at| if at < tissues { weight } else { LEVEL_WEIGHT * weight }));
         }
         Ok(batch)
+    }
+
+    /// Takes neighbours away at random, each gene at a rate of its own, so that no single one is relied on.
+    fn hide_neighbours(&self, tokens: &mut ContextBatch, rng: &mut ChaCha8Rng) {
+        let (slots, tissues) = (2 * self.settings.network.side, self.settings.tissues.len());
+        for gene in 0..tokens.genes {
+            let rate = rng.random_range(0.0..MOST_NEIGHBOURS_HIDDEN);
+            for slot in gene * slots..(gene + 1) * slots {
+                if rng.random_bool(rate) {
+                    tokens.profiles[slot * tissues..(slot + 1) * tissues].fill(0.0);
+                    tokens.places[slot * PLACE..(slot + 1) * PLACE].fill(0.0);
+                }
+            }
+        }
     }
 
     /// Returns a gene with some of its tissues known.
