@@ -11,7 +11,11 @@ use crate::reference::assemble::ReferenceTable;
 use crate::reference::source::Source;
 use crate::reference::{Reference, Unit, annotation, gct, promoter};
 use crate::training::baselines::{BaselineSettings, fit_baseline};
-use crate::training::folds::{CALIBRATION, HELD_OUT, Split, parse_chromosomes};
+use crate::training::folds::{Split, parse_chromosomes};
+
+/// The chromosomes of the known figures.
+const HELD_OUT: &str = "8,9,18,21";
+const CALIBRATION: &str = "7,16";
 
 /// Reads the table, annotation and promoters; `None`, said loudly, where the data is not there.
 fn load_real() -> Option<Reference> {
@@ -54,8 +58,8 @@ fn check_known(reference: &Reference, kinds: &[BaselineKind], tolerance: f64) {
     let split = real_split(reference);
     eprintln!("genes: {} train, {} calibration, {} test", split.train.len(), split.calibration.len(), split.test.len());
     let models = fit(reference, &split, kinds);
-    let methods: Vec<_> =
-        models.iter().map(|model| Method { name: model.method(), model: model.as_ref(), controls: false }).collect();
+    let method = |model| Method { name: StoredModel::method(model), model, controls: false, calibration: None };
+    let methods: Vec<_> = models.iter().map(|model| method(model.as_ref())).collect();
     let settings = EvaluationSettings { resamples: 200, ..EvaluationSettings::default() };
     let report = evaluate(reference, &split, &methods, &settings, &|_| ()).unwrap();
     eprintln!("{}", report.to_text());

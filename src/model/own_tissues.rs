@@ -133,7 +133,11 @@ trait FromOwnTissues: Send + Sync {
 }
 
 /// Answers all targets, several at once.
-fn answer(model: &dyn FromOwnTissues, reference: &Reference, targets: &[Target]) -> Result<Vec<Prediction>, ModelError> {
+fn answer(
+    model: &dyn FromOwnTissues,
+    reference: &Reference,
+    targets: &[Target],
+) -> Result<Vec<Prediction>, ModelError> {
     baseline::check_tissues(model.tissues(), reference.tissues())?;
     let one = |target: &Target| {
         let known = Known::of(target, model.tissues().len());

@@ -63,9 +63,11 @@ fn table(reference: &Reference, genes: &[GeneIndex]) -> Result<ProfileTable, Mod
 
 fn covariance(table: &ProfileTable) -> DMatrix<f64> {
     let genes = table.genes.len();
-    let centred = table.log2.chunks_exact(genes).zip(&table.mean).flat_map(|(values, mean)| {
-        values.iter().map(move |value| f64::from(*value) - mean)
-    });
+    let centred = table
+        .log2
+        .chunks_exact(genes)
+        .zip(&table.mean)
+        .flat_map(|(values, mean)| values.iter().map(move |value| f64::from(*value) - mean));
     let centred = DMatrix::from_iterator(genes, table.tissues.len(), centred);
     centred.tr_mul(&centred) / genes as f64
 }

@@ -74,7 +74,10 @@ fn the_nearest_genes_are_those_alike_where_the_gene_is_known() {
     let alike = ask(&model, [1.1, f32::NAN, f32::NAN]);
     assert!(close(alike.values[2], 5.0) && close(alike.values[1], 19.5), "{alike:?}");
     let other = ask(&model, [4.0, f32::NAN, f32::NAN]);
-    assert!(close(other.values[2], 5.0 * 11.0 / 20.0), "nine others are alike, the gene itself does not count: {other:?}");
+    assert!(
+        close(other.values[2], 5.0 * 11.0 / 20.0),
+        "nine others are alike, the gene itself does not count: {other:?}"
+    );
 }
 
 #[test]
