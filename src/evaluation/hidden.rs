@@ -52,7 +52,9 @@ pub fn evaluate(
         return Err(ModelError::NoReferenceGene);
     }
     let methods: Vec<&Method<'_>> = methods.iter().filter(|method| method.model.scale() == Scale::Log2).collect();
-    let work = Work { reference, genes: &split.test, methods, settings };
+    let groups = EvaluationSettings { thresholds_bp: Vec::new(), ..settings.clone() };
+    let groups = memberships(reference, &split.test, &groups);
+    let work = Work { reference, genes: &split.test, groups: &groups, methods, settings };
     let schemes: Vec<(Hiding, Vec<Case>)> = Hiding::ALL
         .into_iter()
         .map(|scheme| (scheme, ask::draw(reference, work.genes, scheme, settings)))
@@ -64,11 +66,9 @@ pub fn evaluate(
         done += predictions;
         progress(Progress { method, control, done, total });
     };
-    let groups = EvaluationSettings { thresholds_bp: Vec::new(), ..settings.clone() };
-    let groups = memberships(reference, work.genes, &groups);
     let mut report = HiddenReport { every_tissue: settings.every_tissue, ..HiddenReport::default() };
     for (scheme, cases) in &schemes {
-        work.scheme(*scheme, cases, &groups, &mut report, &mut step)?;
+        work.scheme(*scheme, cases, &mut report, &mut step)?;
     }
     if let Some((_, cases)) = schemes.iter().find(|(scheme, _)| *scheme == MAIN) {
         for control in Control::ALL {
@@ -89,6 +89,7 @@ pub fn evaluate(
 struct Work<'a> {
     reference: &'a Reference,
     genes: &'a [GeneIndex],
+    groups: &'a [(GroupKind, Vec<usize>)],
     methods: Vec<&'a Method<'a>>,
     settings: &'a EvaluationSettings,
 }
@@ -118,7 +119,6 @@ impl Work<'_> {
         &self,
         scheme: Hiding,
         cases: &[Case],
-        groups: &[(GroupKind, Vec<usize>)],
         report: &mut HiddenReport,
         step: Step<'_>,
     ) -> Result<(), ModelError> {
@@ -140,7 +140,7 @@ impl Work<'_> {
         }
         report.schemes.extend((!table.rows.is_empty()).then_some(table));
         if scheme == MAIN || scheme == Hiding::All {
-            for (kind, members) in groups.iter().filter(|(kind, _)| *kind != GroupKind::All) {
+            for (kind, members) in self.groups.iter().filter(|(kind, _)| *kind != GroupKind::All) {
                 let rows: Vec<HiddenRow> =
                     errors.iter().map(|(name, of_gene)| of_gene.row(name, members, self.settings)).collect();
                 let group = HiddenGroup { scheme, kind: kind.clone(), genes: members.len(), rows };

@@ -58,8 +58,10 @@ fn check_known(reference: &Reference, kinds: &[BaselineKind], tolerance: f64) {
     let split = real_split(reference);
     eprintln!("genes: {} train, {} calibration, {} test", split.train.len(), split.calibration.len(), split.test.len());
     let models = fit(reference, &split, kinds);
-    let method = |model| Method { name: StoredModel::method(model), model, controls: false, calibration: None };
-    let methods: Vec<_> = models.iter().map(|model| method(model.as_ref())).collect();
+    let methods: Vec<_> = models
+        .iter()
+        .map(|model| Method { name: model.method(), model: model.as_ref(), controls: false, calibration: None })
+        .collect();
     let settings = EvaluationSettings { resamples: 200, ..EvaluationSettings::default() };
     let report = evaluate(reference, &split, &methods, &settings, &|_| ()).unwrap();
     eprintln!("{}", report.to_text());

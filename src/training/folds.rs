@@ -274,7 +274,7 @@ mod tests {
         let reference = genome(&sizes);
         let split = Split::chosen(&reference, None, None).unwrap();
         assert_eq!(split, Split::chosen(&reference, None, None).unwrap());
-        let all = sizes.iter().sum::<u32>() as f64;
+        let all = f64::from(sizes.iter().sum::<u32>());
         let share = |genes: &[GeneIndex]| genes.len() as f64 / all;
         assert!((share(&split.test) - 0.125).abs() < 0.03, "{:?}", split.held_out_chromosomes);
         assert!((share(&split.calibration) - 0.1).abs() < 0.03, "{:?}", split.calibration_chromosomes);

@@ -84,8 +84,9 @@ fn fit_low_rank(
     let mut rng = generator(seed, "tissues hidden to choose a rank");
     let hide = |target: Target| {
         let expression = target.gene.map(|gene| reference.expression(gene)).unwrap_or_default();
-        let hidden = (rng.random_range(0.3..=0.9) * tissues as f64).round();
-        let kept = keep_some(expression, (tissues as f64 - hidden).max(1.0) as usize, &mut rng);
+        let left = (1.0 - rng.random_range(0.3..=0.9)) * tissues as f64;
+        #[expect(clippy::cast_sign_loss, reason = "it is at least 1")]
+        let kept = keep_some(expression, left.round().max(1.0) as usize, &mut rng);
         target.with_measured(&kept)
     };
     let targets: Vec<Target> = genes.iter().filter_map(|&gene| Target::of_gene(reference, gene)).map(hide).collect();

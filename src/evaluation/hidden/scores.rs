@@ -66,7 +66,9 @@ fn correlation(values: &[Value]) -> Option<f64> {
 /// Scores each tissue over the genes that it is hidden in.
 pub(super) fn by_tissue(values: &[Value], tissues: &[Tissue]) -> Vec<TissueScore> {
     let mut of_tissue: Vec<Vec<Value>> = vec![Vec::new(); tissues.len()];
-    values.iter().for_each(|value| of_tissue[value.tissue].push(*value));
+    for value in values {
+        of_tissue[value.tissue].push(*value);
+    }
     let score = |(tissue, own): (&Tissue, &Vec<Value>)| TissueScore {
         tissue: tissue.id().to_owned(),
         genes: own.len(),
