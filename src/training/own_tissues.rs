@@ -17,7 +17,10 @@ use crate::reference::{GeneIndex, Reference};
 const RANKS: [usize; 6] = [2, 4, 8, 16, 32, 64];
 
 /// Thresholds that are tried, as shares of the largest singular value.
-const THRESHOLDS: [f64; 6] = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1];
+const THRESHOLDS: [f64; 3] = [0.0, 3e-3, 1e-2];
+
+/// Penalties that are tried on a gene's factors, in squared units of log2(1 + x).
+const PENALTIES: [f64; 6] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1];
 
 /// Fits a baseline to the training genes with a whole, varied profile; what it leaves open is chosen on calibration
 /// genes, parts of whose tissues are hidden, or on the training genes where there are none.
@@ -72,7 +75,7 @@ fn covariance(table: &ProfileTable) -> DMatrix<f64> {
     centred.tr_mul(&centred) / genes as f64
 }
 
-/// Chooses rank and threshold with the smallest squared error over hidden tissues, 30 to 90 % of each gene's.
+/// Chooses rank, threshold and penalty with the smallest squared error over hidden tissues, 30 to 90 % of each gene's.
 fn fit_low_rank(
     table: &ProfileTable,
     reference: &Reference,
@@ -96,13 +99,18 @@ fn fit_low_rank(
             candidates.extend(THRESHOLDS.map(|threshold| (rank, threshold)));
         }
     }
-    let tried = candidates.into_par_iter().map(|(rank, threshold)| {
-        let model = spectrum.low_rank(table, rank, threshold);
-        Ok((hidden_error(&model, reference, &targets)?, model))
-    });
+    let models: Vec<LowRank> = candidates
+        .into_iter()
+        .flat_map(|(rank, threshold)| {
+            let spectrum = &spectrum;
+            PENALTIES.map(move |penalty| spectrum.low_rank(table, rank, threshold, penalty))
+        })
+        .collect();
+    let tried =
+        models.into_par_iter().map(|model| Ok::<_, ModelError>((hidden_error(&model, reference, &targets)?, model)));
     let tried: Vec<(f64, LowRank)> = tried.collect::<Result<_, ModelError>>()?;
-    // Of equals the first: the smaller rank.
-    let best = tried.into_iter().reduce(|best, next| if next.0 < best.0 { next } else { best });
+    // The smaller rank, unless a larger one is better by more than rounding.
+    let best = tried.into_iter().reduce(|best, next| if next.0 < 0.999 * best.0 { next } else { best });
     best.map(|(_, model)| model).ok_or(ModelError::NoReferenceGene)
 }
 
@@ -135,14 +143,16 @@ impl Spectrum {
         Self { values, vectors: eigenvectors.select_columns(&order) }
     }
 
-    /// Returns the model of a rank and of a threshold that is a share of the largest singular value.
-    fn low_rank(&self, table: &ProfileTable, rank: usize, threshold: f64) -> LowRank {
-        let threshold = (threshold * self.values.first().copied().unwrap_or(0.0)).max(f64::MIN_POSITIVE);
-        let roots: Vec<f64> = self.values.iter().take(rank).map(|value| (value - threshold).max(0.0).sqrt()).collect();
+    /// Returns the model of a rank, of a threshold that is a share of the largest singular value, and of a penalty.
+    fn low_rank(&self, table: &ProfileTable, rank: usize, threshold: f64, penalty: f64) -> LowRank {
+        let threshold = threshold * self.values.first().copied().unwrap_or(0.0);
+        let genes = (table.genes.len() as f64).sqrt();
+        let scales = self.values.iter().take(rank).map(|value| (value - threshold).max(0.0) / genes);
+        let scales: Vec<f64> = scales.collect();
         let factors: Vec<f64> = (0..table.tissues.len())
-            .flat_map(|tissue| roots.iter().enumerate().map(move |(at, root)| self.vectors[(tissue, at)] * root))
+            .flat_map(|tissue| scales.iter().enumerate().map(move |(at, scale)| self.vectors[(tissue, at)] * scale))
             .collect();
-        LowRank::new(table.tissues.clone(), table.mean.clone(), &factors, threshold)
+        LowRank::new(table.tissues.clone(), table.mean.clone(), &factors, penalty)
     }
 }
 

@@ -1,9 +1,10 @@
 //! A low-rank table, to whose factors a gene's known tissues are fitted.
 //!
-//! Soft-thresholded singular values d with right vectors v (Mazumder, Hastie, Tibshirani, "Spectral Regularization
-//! Algorithms for Learning Large Incomplete Matrices", JMLR 2010), split evenly between genes and tissues as in Hastie
-//! et al., "Matrix Completion and Low-Rank SVD via Fast Alternating Least Squares", JMLR 2015: a tissue's factors are
-//! v √d, and a gene's factors minimise the squared error over its known tissues plus threshold × squared factors.
+//! The table's singular values are soft-thresholded (Mazumder, Hastie, Tibshirani, "Spectral Regularization Algorithms
+//! for Learning Large Incomplete Matrices", JMLR 2010). A tissue's factors are scaled so that a training gene's have
+//! variance 1; a new gene's minimise the squared error over its known tissues plus penalty × squared factors, which is
+//! their posterior mean where the penalty is the variance of what the factors leave over (Tipping, Bishop,
+//! "Probabilistic Principal Component Analysis", J. R. Stat. Soc. B 1999).
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
