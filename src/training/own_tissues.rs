@@ -13,8 +13,9 @@ use crate::model::own_tissues::{ConditionalGaussian, LowRank, NearestProfiles, O
 use crate::model::{ModelError, ProfileModel, Scale, Target};
 use crate::reference::{GeneIndex, Reference};
 
-/// Ranks of the low-rank table that are tried, as far as there are tissues.
-const RANKS: [usize; 6] = [2, 4, 8, 16, 32, 64];
+/// Ranks of the low-rank table that are tried, up to half of the tissues: of full rank, without a threshold, it is the
+/// conditional Gaussian again.
+const RANKS: [usize; 5] = [2, 4, 8, 16, 32];
 
 /// Thresholds that are tried, as shares of the largest singular value.
 const THRESHOLDS: [f64; 3] = [0.0, 3e-3, 1e-2];
@@ -94,7 +95,7 @@ fn fit_low_rank(
     };
     let targets: Vec<Target> = genes.iter().filter_map(|&gene| Target::of_gene(reference, gene)).map(hide).collect();
     let mut candidates = Vec::new();
-    for rank in RANKS.into_iter().map(|rank| rank.min(tissues)) {
+    for rank in RANKS.into_iter().map(|rank| rank.min(tissues / 2).max(1)) {
         if !candidates.iter().any(|(known, _)| *known == rank) {
             candidates.extend(THRESHOLDS.map(|threshold| (rank, threshold)));
         }
