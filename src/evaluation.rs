@@ -5,6 +5,7 @@
 pub mod compare;
 pub mod controls;
 pub mod genotype;
+pub mod hidden;
 pub mod metrics;
 mod plot;
 pub mod report;

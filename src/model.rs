@@ -18,6 +18,7 @@ pub mod layers;
 pub mod manifest;
 pub mod method;
 pub mod network;
+pub mod own_tissues;
 pub mod promoter_cnn;
 pub mod registry;
 pub mod ridge;

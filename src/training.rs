@@ -21,5 +21,6 @@ pub mod init;
 mod least_squares;
 pub mod masking;
 pub mod method;
+pub mod own_tissues;
 pub mod profile;
 pub mod scaled_cnn;

@@ -7,20 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::progress::FitProgress;
 use super::train::{FitArgs, ScaleArg};
 use crate::evaluation::compare::{self, EvaluationSettings, Method};
+use crate::evaluation::hidden;
 use crate::evaluation::report::Report;
 use crate::model::baseline::BaselineKind;
-use crate::model::manifest::Accuracy;
+use crate::model::manifest::{Accuracy, Calibration, HiddenAccuracy};
 use crate::model::method::StoredModel;
+use crate::model::own_tissues::OwnTissuesKind;
 use crate::model::registry::{self, LoadedModel};
 use crate::model::{ProfileModel, Scale};
 use crate::reference::Reference;
+use crate::training::calibration::calibrate;
 use crate::training::folds::Split;
 use crate::training::method::{ProfileMethod, fit_method};
+use crate::training::own_tissues;
 use crate::training::profile::{Ablation, HybridPlan};
 
 /// Compares models and baselines on held-out chromosomes.
@@ -57,9 +61,24 @@ struct EvaluateProfile {
     /// Also fits each hybrid of --methods without one of its parts.
     #[arg(long, env = "TISSUECAST_ABLATIONS")]
     ablations: bool,
+    /// How much to ask with part of a gene's own tissues hidden: nothing, each gene for a random third of the tissues
+    /// where one tissue is hidden, or for every one.
+    #[arg(long, env = "TISSUECAST_HIDDEN", value_enum, default_value_t = HiddenArg::Quick)]
+    hidden: HiddenArg,
     /// A folder for `report.txt`, `report.json` and `report.svg`.
     #[arg(long, env = "TISSUECAST_OUT", value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// How much is asked with part of a gene's own tissues hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum HiddenArg {
+    /// Nothing.
+    None,
+    /// Where one tissue is hidden, each gene for a random third of them.
+    Quick,
+    /// Where one tissue is hidden, each gene for every one.
+    Full,
 }
 
 /// A model that was fitted for a comparison.
@@ -67,13 +86,31 @@ pub struct Fitted {
     name: String,
     model: Box<dyn StoredModel>,
     controls: bool,
+    calibration: Option<Calibration>,
+}
+
+/// A baseline that reads nothing but a gene's own tissues, fitted for a comparison.
+pub struct FittedOwnTissues {
+    kind: OwnTissuesKind,
+    model: Box<dyn ProfileModel>,
+    calibration: Option<Calibration>,
+}
+
+impl FittedOwnTissues {
+    /// Returns the entry for the comparison.
+    #[must_use]
+    pub fn method(&self) -> Method<'_> {
+        let calibration = self.calibration.as_ref();
+        Method { name: self.kind.as_str(), model: &*self.model, controls: false, calibration }
+    }
 }
 
 impl Fitted {
     /// Returns the entry for the comparison.
     #[must_use]
     pub fn method(&self) -> Method<'_> {
-        Method { name: &self.name, model: &*self.model as &dyn ProfileModel, controls: self.controls }
+        let model = &*self.model as &dyn ProfileModel;
+        Method { name: &self.name, model, controls: self.controls, calibration: self.calibration.as_ref() }
     }
 }
 
@@ -102,7 +139,12 @@ impl EvaluateProfile {
             for method in &self.methods {
                 let ablations: &[Ablation] = if self.ablations { &Ablation::ALL } else { &[] };
                 for ablation in std::iter::once(&Ablation::None).chain(ablations) {
-                    fitted.push(fit_one(reference, split, &HybridPlan { ablation: *ablation, ..plan }, *method)?);
+                    let mut one = fit_one(reference, split, &HybridPlan { ablation: *ablation, ..plan }, *method)?;
+                    if one.controls && scale == Scale::Log2 && self.hidden != HiddenArg::None {
+                        let seed = self.fit.seed;
+                        one.calibration = calibrate(&*one.model, reference, &split.calibration, &split.test, seed)?;
+                    }
+                    fitted.push(one);
                 }
             }
         }
@@ -115,9 +157,29 @@ impl EvaluateProfile {
                 name,
                 model: &*loaded.model as &dyn ProfileModel,
                 controls: true,
+                calibration: loaded.card.calibration.as_ref(),
             }))
             .collect();
-        let report = score(reference, split, &methods)?;
+        let settings =
+            EvaluationSettings { every_tissue: self.hidden == HiddenArg::Full, ..EvaluationSettings::default() };
+        let mut report = score(reference, split, &methods, &settings)?;
+        if self.hidden != HiddenArg::None {
+            let baselines = fit_own_tissues(reference, split, self.fit.seed, true)?;
+            // Values in another unit than the dataset's have another level.
+            let unit = reference.dataset().unit;
+            let foreign: Vec<&str> =
+                named.iter().filter(|(_, loaded)| loaded.card.unit != unit).map(|(name, _)| name.as_str()).collect();
+            let methods: Vec<Method<'_>> = baselines
+                .iter()
+                .map(FittedOwnTissues::method)
+                .chain(methods.iter().copied().filter(|method| !foreign.contains(&method.name)))
+                .collect();
+            let progress = FitProgress::new("scoring with hidden tissues");
+            report.hidden = Some(hidden::evaluate(reference, split, &methods, &settings, &|at| {
+                progress.count(at.method, at.done, at.total);
+            })?);
+            progress.finish();
+        }
         let text = report.to_text();
         print!("{text}");
         if let Some(folder) = &self.out {
@@ -198,17 +260,40 @@ fn fit_one(reference: &Reference, split: &Split, plan: &HybridPlan, method: Prof
     let model = fit_method(method, reference, split, plan, &|step| progress.show(step))?;
     progress.finish();
     let controls = !matches!(method, ProfileMethod::Baseline(_)) && plan.ablation == Ablation::None;
-    Ok(Fitted { name, model, controls })
+    Ok(Fitted { name, model, controls, calibration: None })
+}
+
+/// Fits the baselines that read nothing but a gene's own tissues, with intervals or without.
+///
+/// # Errors
+/// A fit fails.
+pub fn fit_own_tissues(
+    reference: &Reference,
+    split: &Split,
+    seed: u64,
+    intervals: bool,
+) -> anyhow::Result<Vec<FittedOwnTissues>> {
+    let fit = |kind| {
+        let model = own_tissues::fit_own_tissues(kind, reference, &split.train, &split.calibration, seed)?;
+        let calibration =
+            if intervals { calibrate(&*model, reference, &split.calibration, &split.test, seed)? } else { None };
+        Ok(FittedOwnTissues { kind, model, calibration })
+    };
+    OwnTissuesKind::ALL.into_iter().map(fit).collect()
 }
 
 /// Scores methods on the split's test genes.
 ///
 /// # Errors
 /// A method fails.
-pub fn score(reference: &Reference, split: &Split, methods: &[Method<'_>]) -> anyhow::Result<Report> {
+pub fn score(
+    reference: &Reference,
+    split: &Split,
+    methods: &[Method<'_>],
+    settings: &EvaluationSettings,
+) -> anyhow::Result<Report> {
     let progress = FitProgress::new("scoring");
-    let settings = EvaluationSettings::default();
-    let report = compare::evaluate(reference, split, methods, &settings, &|at| {
+    let report = compare::evaluate(reference, split, methods, settings, &|at| {
         progress.count(at.method, at.done, at.total);
     })?;
     progress.finish();
@@ -235,6 +320,28 @@ pub fn print_accuracy(accuracy: &[Accuracy]) {
             row.median_error,
             row.mean_error_interval[0],
             row.mean_error_interval[1]
+        );
+    }
+}
+
+/// Prints a card's accuracy with hidden tissues as a table.
+pub fn print_hidden(hidden: &[HiddenAccuracy]) {
+    if hidden.is_empty() {
+        return;
+    }
+    println!(
+        "{:<38} {:<28} {:>6} {:>6} {:>7}  95 % interval of the rmse",
+        "hidden", "method", "genes", "rmse", "mean r"
+    );
+    for row in hidden {
+        let r = row.mean_r.map_or_else(|| "-".to_owned(), |r| format!("{r:.3}"));
+        let [low, high] = row.rmse_interval;
+        println!(
+            "{:<38} {:<28} {:>6} {:>6.3} {r:>7}  {low:.3} to {high:.3}",
+            row.scheme.label(),
+            row.method,
+            row.genes,
+            row.rmse
         );
     }
 }

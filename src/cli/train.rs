@@ -13,17 +13,18 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::evaluate;
 use super::progress::FitProgress;
 use crate::config::DatabaseArgs;
-use crate::evaluation::compare::Method;
-use crate::genome::Tissue;
+use crate::evaluation::compare::{EvaluationSettings, Method};
+use crate::evaluation::hidden;
+use crate::genome::{Chromosome, Tissue};
 use crate::model::golden::{self, Golden};
-use crate::model::manifest::{Accuracy, Card, SCHEMA, TrainingRecord};
+use crate::model::manifest::{Accuracy, Card, HiddenAccuracy, SCHEMA, TrainingRecord};
 use crate::model::method::StoredModel;
 use crate::model::registry;
 use crate::model::{ProfileModel, Scale};
 use crate::reference::{GeneRecord, Reference};
 use crate::simulate::Simulation;
 use crate::training::calibration::calibrate;
-use crate::training::folds::{self, Split, parse_chromosomes};
+use crate::training::folds::{Split, parse_chromosomes};
 use crate::training::method::{ProfileMethod, fit_method};
 use crate::training::profile::{Ablation, HybridPlan, Preset};
 
@@ -51,12 +52,13 @@ pub struct FitArgs {
     /// The dataset, as it was ingested.
     #[arg(long, env = "TISSUECAST_DATASET", value_name = "NAME")]
     pub dataset: String,
-    /// Chromosomes that no model is fitted to and accuracy is measured on.
-    #[arg(long, env = "TISSUECAST_HOLDOUT_CHROMOSOMES", value_name = "LIST", default_value = folds::HELD_OUT)]
-    pub holdout_chromosomes: String,
-    /// Chromosomes that networks stop by and intervals are set on.
-    #[arg(long, env = "TISSUECAST_CALIBRATION_CHROMOSOMES", value_name = "LIST", default_value = folds::CALIBRATION)]
-    pub calibration_chromosomes: String,
+    /// Chromosomes that no model is fitted to and accuracy is measured on; left out, they are chosen by their numbers
+    /// of genes, about an eighth of all, and printed.
+    #[arg(long, env = "TISSUECAST_HOLDOUT_CHROMOSOMES", value_name = "LIST")]
+    pub holdout_chromosomes: Option<String>,
+    /// Chromosomes that networks stop by and intervals are set on; left out, they are chosen likewise, about a tenth.
+    #[arg(long, env = "TISSUECAST_CALIBRATION_CHROMOSOMES", value_name = "LIST")]
+    pub calibration_chromosomes: Option<String>,
     /// The size of the hybrids' parts: as published, or sized for two cores.
     #[arg(long, env = "TISSUECAST_PRESET", value_enum, default_value_t = PresetArg::Compact)]
     pub preset: PresetArg,
@@ -116,6 +118,11 @@ struct TrainProfile {
     out: PathBuf,
 }
 
+/// Returns chromosomes as a flag takes them.
+fn list(chromosomes: &[Chromosome]) -> String {
+    chromosomes.iter().map(Chromosome::as_str).collect::<Vec<_>>().join(",")
+}
+
 impl FitArgs {
     /// Loads the dataset and splits its genes.
     ///
@@ -129,9 +136,23 @@ impl FitArgs {
             bail!("the store has no dataset '{}'; it has: {}", self.dataset, names.join(", "));
         };
         store.close().await;
-        let held_out = parse_chromosomes(&self.holdout_chromosomes).context("--holdout-chromosomes")?;
-        let calibration = parse_chromosomes(&self.calibration_chromosomes).context("--calibration-chromosomes")?;
-        let split = Split::by_chromosome(&reference, &held_out, &calibration)?;
+        let parse = |list: &Option<String>, flag| list.as_deref().map(parse_chromosomes).transpose().context(flag);
+        let held_out = parse(&self.holdout_chromosomes, "--holdout-chromosomes")?;
+        let calibration = parse(&self.calibration_chromosomes, "--calibration-chromosomes")?;
+        let split = Split::chosen(&reference, held_out.as_deref(), calibration.as_deref())
+            .context("--holdout-chromosomes and --calibration-chromosomes")?;
+        if held_out.is_none() || calibration.is_none() {
+            let flags = [
+                format!("--holdout-chromosomes {}", list(&split.held_out_chromosomes)),
+                format!("--calibration-chromosomes {}", list(&split.calibration_chromosomes)),
+            ];
+            let genes = [split.test.len(), split.calibration.len(), split.train.len()];
+            println!(
+                "chosen by the chromosomes' numbers of genes: {} {} ({} genes held out, {} for calibration, {} to train \
+                 on)",
+                flags[0], flags[1], genes[0], genes[1], genes[2]
+            );
+        }
         Ok((Arc::new(reference), split))
     }
 
@@ -182,7 +203,7 @@ impl TrainProfile {
         progress.finish();
         let calibration = calibrate(&*model, reference, &split.calibration, &split.test, self.fit.seed)?;
         let training = self.record(reference, split, started.elapsed().as_secs_f64());
-        let accuracy = self.accuracy(reference, split, &*model)?;
+        let (accuracy, hidden) = self.accuracy(reference, split, &*model)?;
         let mut files = model.files()?;
         let golden = Golden::record(&*model, &golden_reference(reference, self.fit.seed)?)?;
         files.insert(golden::FILE.to_owned(), serde_json::to_vec(&golden)?);
@@ -197,6 +218,7 @@ impl TrainProfile {
             tissues: reference.tissues().iter().map(|tissue| tissue.id().to_owned()).collect(),
             training,
             accuracy,
+            hidden,
             calibration,
             settings: model.settings()?,
             files: BTreeMap::new(),
@@ -205,6 +227,7 @@ impl TrainProfile {
         let loaded = registry::load(&folder).context("the model that was just written does not load")?;
         println!("{} {}@{} in {}", loaded.digest(), card.name, card.version, folder.display());
         evaluate::print_accuracy(&card.accuracy);
+        evaluate::print_hidden(&card.hidden);
         if let Some(calibration) = &card.calibration {
             for stratum in &calibration.strata {
                 println!(
@@ -221,26 +244,44 @@ impl TrainProfile {
         Ok(())
     }
 
-    /// Scores the model beside the baselines on the held-out genes; nothing to score is no accuracy.
-    fn accuracy(&self, reference: &Reference, split: &Split, model: &dyn StoredModel) -> anyhow::Result<Vec<Accuracy>> {
+    /// Scores the model beside the baselines on the held-out genes, and where it reads a gene's own tissues also with
+    /// part of them hidden; nothing to score is no accuracy.
+    fn accuracy(
+        &self,
+        reference: &Reference,
+        split: &Split,
+        model: &dyn StoredModel,
+    ) -> anyhow::Result<(Vec<Accuracy>, Vec<HiddenAccuracy>)> {
         if split.test.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let scale = Scale::from(self.scale);
         let baselines = evaluate::fit_baselines(reference, split, &self.fit.plan(scale), self.method)?;
-        let methods: Vec<Method<'_>> = baselines
-            .iter()
-            .map(|baseline| baseline.method())
-            .chain([Method { name: self.method.as_str(), model: model as &dyn ProfileModel, controls: false }])
-            .collect();
-        let report = evaluate::score(reference, split, &methods)?;
-        Ok(report.accuracy())
+        let own = Method {
+            name: self.method.as_str(),
+            model: model as &dyn ProfileModel,
+            controls: false,
+            calibration: None,
+        };
+        let mut methods: Vec<Method<'_>> = baselines.iter().map(|baseline| baseline.method()).chain([own]).collect();
+        let settings = EvaluationSettings::default();
+        let accuracy = evaluate::score(reference, split, &methods, &settings)?.accuracy();
+        if !model.reads_measured() {
+            return Ok((accuracy, Vec::new()));
+        }
+        let of_own_tissues = evaluate::fit_own_tissues(reference, split, self.fit.seed, false)?;
+        methods.splice(0..0, of_own_tissues.iter().map(|baseline| baseline.method()));
+        let progress = FitProgress::new("scoring with hidden tissues");
+        let hidden = hidden::evaluate(reference, split, &methods, &settings, &|at| {
+            progress.count(at.method, at.done, at.total);
+        })?;
+        progress.finish();
+        Ok((accuracy, hidden.accuracy()))
     }
 
     fn record(&self, reference: &Reference, split: &Split, seconds: f64) -> TrainingRecord {
-        let names = |chromosomes: &[crate::genome::Chromosome]| {
-            chromosomes.iter().map(|chromosome| chromosome.as_str().to_owned()).collect()
-        };
+        let names =
+            |chromosomes: &[Chromosome]| chromosomes.iter().map(|chromosome| chromosome.as_str().to_owned()).collect();
         let fit = &self.fit;
         let preset = match fit.preset {
             PresetArg::Paper => "paper",
@@ -265,8 +306,8 @@ impl TrainProfile {
                 self.method.as_str(),
                 fit.members,
                 fit.promoter_tss,
-                fit.holdout_chromosomes,
-                fit.calibration_chromosomes,
+                quoted(&list(&split.held_out_chromosomes)),
+                quoted(&list(&split.calibration_chromosomes)),
                 fit.seed,
                 self.out.display()
             ),
@@ -274,6 +315,11 @@ impl TrainProfile {
             seconds: (seconds * 10.0).round() / 10.0,
         }
     }
+}
+
+/// Returns a list as a shell takes it: the empty one needs quotes.
+fn quoted(list: &str) -> &str {
+    if list.is_empty() { "''" } else { list }
 }
 
 /// Returns a small simulated genome with the tissues of `reference`, so that no measured value enters a model's folder.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::controls::Control;
 use super::metrics::GeneScore;
 use super::report::{Report, ReportInput};
+use crate::model::manifest::Calibration;
 use crate::model::{ModelError, ProfileModel, Scale, Target};
 use crate::reference::{GeneIndex, Reference};
 use crate::training::folds::Split;
@@ -24,6 +25,8 @@ pub struct Method<'a> {
     pub model: &'a dyn ProfileModel,
     /// Whether the negative controls are run with it.
     pub controls: bool,
+    /// Its intervals, where it has them.
+    pub calibration: Option<&'a Calibration>,
 }
 
 /// What an evaluation does beside scoring.
@@ -39,6 +42,9 @@ pub struct EvaluationSettings {
     pub smallest_group: usize,
     /// Names of the methods that every other one of the same scale is compared with, gene by gene.
     pub against: Vec<String>,
+    /// Whether, where one tissue is hidden, every gene is asked for each tissue in turn; otherwise for a random third
+    /// of them.
+    pub every_tissue: bool,
 }
 
 impl Default for EvaluationSettings {
@@ -49,6 +55,7 @@ impl Default for EvaluationSettings {
             seed: 1,
             smallest_group: 20,
             against: vec!["copy-nearest".to_owned(), "ridge-neighbours-promoter".to_owned()],
+            every_tissue: false,
         }
     }
 }
@@ -60,9 +67,9 @@ pub struct Progress<'a> {
     pub method: &'a str,
     /// The control at work; `None` for the method as it is.
     pub control: Option<Control>,
-    /// Genes predicted so far, over all methods and controls.
+    /// Predictions so far, over all methods and controls.
     pub done: usize,
-    /// Genes to predict in all.
+    /// Predictions in all.
     pub total: usize,
 }
 
@@ -98,14 +105,14 @@ pub fn evaluate(
         return Err(ModelError::NoReferenceGene);
     }
     let controlled = methods.iter().filter(|method| method.controls).count();
-    let total = split.test.len() * (methods.len() + controlled * Control::ALL.len());
+    let total = split.test.len() * (methods.len() + controlled * Control::OF_REFERENCE.len());
     let mut done = 0;
     let mut all = Vec::new();
-    for control in std::iter::once(None).chain(Control::ALL.map(Some)) {
+    for control in std::iter::once(None).chain(Control::OF_REFERENCE.map(Some)) {
         if control.is_some() && controlled == 0 {
             continue;
         }
-        let changed = control.map(|control| control.apply(reference, settings.seed));
+        let changed = control.and_then(|control| control.apply(reference, settings.seed));
         let seen = changed.as_ref().unwrap_or(reference);
         for method in methods.iter().filter(|method| control.is_none() || method.controls) {
             let mut step = |genes: usize| {

@@ -18,11 +18,16 @@ pub enum Control {
     ShuffledPromoters,
     /// Every measured neighbour has the profile of a random other one.
     ShuffledReferences,
+    /// The tissues that are known of a gene have the values of a random other scored gene.
+    ShuffledOwnTissues,
 }
 
 impl Control {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::ShuffledPromoters, Self::ShuffledReferences];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::ShuffledPromoters, Self::ShuffledReferences, Self::ShuffledOwnTissues];
+
+    /// Those that change the reference: they say something of every method.
+    pub const OF_REFERENCE: [Self; 2] = [Self::ShuffledPromoters, Self::ShuffledReferences];
 
     /// Returns the control's name for tables.
     #[must_use]
@@ -30,19 +35,21 @@ impl Control {
         match self {
             Self::ShuffledPromoters => "shuffled promoters",
             Self::ShuffledReferences => "shuffled references",
+            Self::ShuffledOwnTissues => "shuffled own tissues",
         }
     }
 
     /// Returns the reference as a method sees it under the control; genes, places and indices stay as they are.
     ///
     /// Profiles are shuffled among the genes that serve as neighbours ([`Reference::has_shape`]), so that the same
-    /// genes are found nearby; holes stay where they are.
+    /// genes are found nearby; holes stay where they are. `None` where the reference stays as it is.
     #[must_use]
-    pub fn apply(self, reference: &Reference, seed: u64) -> Reference {
+    pub fn apply(self, reference: &Reference, seed: u64) -> Option<Reference> {
         let all = 0..reference.genes().len();
         let eligible: Vec<GeneIndex> = match self {
             Self::ShuffledPromoters => all.clone().filter(|&gene| reference.promoter(gene).is_some()).collect(),
             Self::ShuffledReferences => all.clone().filter(|&gene| reference.has_shape(gene)).collect(),
+            Self::ShuffledOwnTissues => return None,
         };
         let mut source: Vec<GeneIndex> = all.clone().collect();
         for (gene, from) in eligible.iter().zip(deranged(&eligible, seed)) {
@@ -51,7 +58,7 @@ impl Control {
         let record = |gene: GeneIndex| {
             let (profile, promoter) = match self {
                 Self::ShuffledPromoters => (gene, source[gene]),
-                Self::ShuffledReferences => (source[gene], gene),
+                Self::ShuffledReferences | Self::ShuffledOwnTissues => (source[gene], gene),
             };
             GeneRecord {
                 gene: reference.gene(gene).clone(),
@@ -59,12 +66,13 @@ impl Control {
                 promoter: reference.promoter(promoter).cloned(),
             }
         };
-        Reference::new(reference.dataset().clone(), reference.tissues().to_vec(), all.map(record).collect())
+        let records = all.map(record).collect();
+        Some(Reference::new(reference.dataset().clone(), reference.tissues().to_vec(), records))
     }
 }
 
 /// Deals the genes so that none gets itself: each gets the next one of a random circle.
-fn deranged(genes: &[GeneIndex], seed: u64) -> Vec<GeneIndex> {
+pub(super) fn deranged(genes: &[GeneIndex], seed: u64) -> Vec<GeneIndex> {
     let mut circle: Vec<usize> = (0..genes.len()).collect();
     circle.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let mut dealt = genes.to_vec();
@@ -93,7 +101,7 @@ mod tests {
 
     #[test]
     fn promoters_move_and_profiles_stay() {
-        let (before, after) = (reference(), Control::ShuffledPromoters.apply(&reference(), 4));
+        let (before, after) = (reference(), Control::ShuffledPromoters.apply(&reference(), 4).unwrap());
         let promoters = |reference: &Reference| {
             let mut all: Vec<_> = (0..8).map(|gene| reference.promoter(gene).map(|p| p.bases().to_vec())).collect();
             assert!(all[5].is_none(), "a gene without a promoter stays without");
@@ -109,7 +117,7 @@ mod tests {
 
     #[test]
     fn profiles_move_to_other_genes_and_holes_stay() {
-        let (before, after) = (reference(), Control::ShuffledReferences.apply(&reference(), 4));
+        let (before, after) = (reference(), Control::ShuffledReferences.apply(&reference(), 4).unwrap());
         for gene in (0..8).filter(|gene| *gene != 3) {
             assert!(
                 (before.expression(gene)[0] - after.expression(gene)[0]).abs() > 0.5,

@@ -3,15 +3,22 @@
 use std::path::PathBuf;
 
 use super::compare::{EvaluationSettings, Method, evaluate};
+use super::hidden;
 use crate::genome::Assembly;
 use crate::model::Scale;
 use crate::model::baseline::BaselineKind;
 use crate::model::method::StoredModel;
+use crate::model::own_tissues::OwnTissuesKind;
 use crate::reference::assemble::ReferenceTable;
 use crate::reference::source::Source;
 use crate::reference::{Reference, Unit, annotation, gct, promoter};
 use crate::training::baselines::{BaselineSettings, fit_baseline};
-use crate::training::folds::{CALIBRATION, HELD_OUT, Split, parse_chromosomes};
+use crate::training::folds::{Split, parse_chromosomes};
+use crate::training::own_tissues::fit_own_tissues;
+
+/// The chromosomes of the known figures.
+const HELD_OUT: &str = "8,9,18,21";
+const CALIBRATION: &str = "7,16";
 
 /// Reads the table, annotation and promoters; `None`, said loudly, where the data is not there.
 fn load_real() -> Option<Reference> {
@@ -54,8 +61,10 @@ fn check_known(reference: &Reference, kinds: &[BaselineKind], tolerance: f64) {
     let split = real_split(reference);
     eprintln!("genes: {} train, {} calibration, {} test", split.train.len(), split.calibration.len(), split.test.len());
     let models = fit(reference, &split, kinds);
-    let methods: Vec<_> =
-        models.iter().map(|model| Method { name: model.method(), model: model.as_ref(), controls: false }).collect();
+    let methods: Vec<_> = models
+        .iter()
+        .map(|model| Method { name: model.method(), model: model.as_ref(), controls: false, calibration: None })
+        .collect();
     let settings = EvaluationSettings { resamples: 200, ..EvaluationSettings::default() };
     let report = evaluate(reference, &split, &methods, &settings, &|_| ()).unwrap();
     eprintln!("{}", report.to_text());
@@ -66,6 +75,22 @@ fn check_known(reference: &Reference, kinds: &[BaselineKind], tolerance: f64) {
             assert!(found < known + tolerance, "{kind} {:?}: {found:.4}, known {known}", row.scale);
         }
     }
+}
+
+#[test]
+fn own_tissues_reach_the_known_figure() {
+    let Some(reference) = load_real() else { return };
+    let split = real_split(&reference);
+    let kind = OwnTissuesKind::ConditionalGaussian;
+    let model = fit_own_tissues(kind, &reference, &split.train, &split.calibration, 1).unwrap();
+    let methods = [Method { name: kind.as_str(), model: &*model, controls: false, calibration: None }];
+    let settings = EvaluationSettings { resamples: 200, ..EvaluationSettings::default() };
+    let report = hidden::evaluate(&reference, &split, &methods, &settings, &|_| ()).unwrap();
+    let row = &report.scheme(hidden::MAIN).unwrap().rows[0];
+    eprintln!("{}: {:.4} {:?}", row.method, row.rmse, row.rmse_interval);
+    // 0.568 to 0.577 is known where each tissue is hidden by itself with the gene's rate, so that nearly all of some
+    // genes are hidden; here the share is exact, which gave 0.532 to 0.557 with other seeds.
+    assert!((0.53..0.58).contains(&row.rmse), "{row:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::{EvaluationSettings, MethodScores};
 use super::controls::Control;
+use super::hidden::report::HiddenReport;
 use super::metrics::{Metric, bootstrap_means, interval, mean, median, quantile};
 use crate::model::Scale;
 use crate::model::manifest::Accuracy;
@@ -60,6 +61,9 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// Pairs of methods on all genes.
     pub pairs: Vec<Pair>,
+    /// Genes of which part of the own tissues is known; absent where that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<HiddenReport>,
 }
 
 /// Which genes a table is about.
@@ -177,7 +181,7 @@ impl Report {
             .map(|(kind, members)| Group { kind, genes: members.len(), rows: rows(&plain, &members, settings) })
             .collect();
         let everyone: Vec<usize> = (0..split.test.len()).collect();
-        for control in Control::ALL {
+        for control in Control::OF_REFERENCE {
             let controlled: Vec<_> = methods.iter().filter(|method| method.control == Some(control)).collect();
             if !controlled.is_empty() {
                 let rows = rows(&controlled, &everyone, settings);
@@ -198,6 +202,7 @@ impl Report {
             seed: settings.seed,
             groups,
             pairs: pairs(&plain, settings),
+            hidden: None,
         }
     }
 
@@ -227,7 +232,7 @@ impl Report {
 }
 
 /// Sorts the test genes, by their place in the list, into groups; the first is all of them.
-fn memberships(
+pub(super) fn memberships(
     reference: &Reference,
     genes: &[GeneIndex],
     settings: &EvaluationSettings,

@@ -55,6 +55,9 @@ impl Report {
                 &cells,
             );
         }
+        if let Some(hidden) = &self.hidden {
+            hidden.push_text(&mut text, self.unit);
+        }
         text
     }
 }
@@ -104,15 +107,15 @@ fn pair_cells(pair: &Pair) -> [String; 10] {
 }
 
 /// Appends a titled table: words to the left, numbers to the right.
-fn push_table<const N: usize>(text: &mut String, title: &str, cells: &[[String; N]]) {
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
+pub(super) fn push_table<R: AsRef<[String]>>(text: &mut String, title: &str, cells: &[R]) {
+    let width = |column: usize| cells.iter().map(|row| row.as_ref()[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..cells.first().map_or(0, |row| row.as_ref().len())).map(width).collect();
     // A column of words starts with a letter below its heading; a ratio starts with the multiplication sign.
-    let is_word = |column: usize| cells.last().is_some_and(|row| row[column].starts_with(char::is_alphabetic));
+    let is_word = |column: usize| cells.last().is_some_and(|row| row.as_ref()[column].starts_with(char::is_alphabetic));
     let _ = write!(text, "\n{title}\n");
     for row in cells {
         let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        for (column, (cell, &width)) in row.as_ref().iter().zip(&widths).enumerate() {
             let _ = if is_word(column) { write!(line, "  {cell:<width$}") } else { write!(line, "  {cell:>width$}") };
         }
         text.push_str(line.trim_end());

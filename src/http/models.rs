@@ -20,7 +20,7 @@ use super::table::{Column, Table};
 use crate::model::Scale;
 use crate::model::expression::card::{GenotypeTraining, ImportRecord, Liftover, MethodAccuracy};
 use crate::model::expression::{ModelGene, ServedGenotypeModel};
-use crate::model::manifest::{Accuracy, Calibration, TrainingRecord};
+use crate::model::manifest::{Accuracy, Calibration, HiddenAccuracy, TrainingRecord};
 use crate::model::served::ServedModel;
 use crate::reference::Unit;
 
@@ -54,6 +54,10 @@ pub struct ModelAnswer {
     /// Its accuracy on held-out chromosomes beside the baselines on the same genes.
     #[schema(value_type = Vec<Object>)]
     pub accuracy: Vec<Accuracy>,
+    /// Its accuracy where part of a gene's own tissues is hidden; left out for a model that does not read them.
+    #[schema(value_type = Vec<Object>)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<HiddenAccuracy>,
     /// The interval and its measured coverage; null where it has none.
     #[schema(value_type = Option<Object>)]
     pub calibration: Option<Calibration>,
@@ -82,6 +86,7 @@ impl ModelAnswer {
             tissues: card.tissues,
             training: card.training,
             accuracy: card.accuracy,
+            hidden: card.hidden,
             calibration: card.calibration,
             settings: card.settings,
         }

@@ -38,6 +38,10 @@ pub struct Card {
     pub training: TrainingRecord,
     /// Its accuracy on held-out chromosomes, beside the baselines on the same genes.
     pub accuracy: Vec<Accuracy>,
+    /// Its accuracy where part of a gene's own tissues is hidden, beside what reads nothing else; empty for a model
+    /// that does not read them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<HiddenAccuracy>,
     /// The interval around its numbers, measured on genes that it was not fitted to; `None` where it has none.
     pub calibration: Option<Calibration>,
     /// The method's own settings, as its code reads them.
@@ -90,6 +94,62 @@ pub struct Accuracy {
     pub mean_error_interval: [f64; 2],
     /// Mean over genes of the mean squared error, in the scale's units.
     pub mse: f64,
+}
+
+/// Which of a gene's tissues are hidden from a method that has to fill them in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hiding {
+    /// A tenth of them, at random.
+    Tenth,
+    /// Half of them, at random.
+    Half,
+    /// Nine tenths of them, at random.
+    NineTenths,
+    /// All of them: nothing is known of the gene itself.
+    All,
+    /// 30 to 90 % of them at random, the share drawn for each gene.
+    ThirtyToNinety,
+    /// One tissue in all scored genes, each tissue in turn, as in a laboratory that never measured it; but neighbours
+    /// and training genes keep it.
+    OneTissue,
+}
+
+impl Hiding {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Tenth, Self::Half, Self::NineTenths, Self::All, Self::ThirtyToNinety, Self::OneTissue];
+
+    /// Returns what is hidden, for people.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Tenth => "10 % hidden",
+            Self::Half => "50 % hidden",
+            Self::NineTenths => "90 % hidden",
+            Self::All => "all hidden",
+            Self::ThirtyToNinety => "30 to 90 % hidden",
+            Self::OneTissue => "one tissue hidden in all scored genes",
+        }
+    }
+}
+
+/// One method's accuracy where tissues are hidden.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HiddenAccuracy {
+    /// What was hidden.
+    pub scheme: Hiding,
+    /// The method's name.
+    pub method: String,
+    /// How many genes were scored.
+    pub genes: usize,
+    /// Root of the mean squared error over hidden values, in log2(1 + x) of the unit.
+    pub rmse: f64,
+    /// Bootstrap interval (95 %) over genes.
+    pub rmse_interval: [f64; 2],
+    /// Mean over genes of Pearson r over their hidden tissues; absent where too few of a gene are hidden at once.
+    pub mean_r: Option<f64>,
 }
 
 /// Half widths of intervals and their measured coverage, for each case of what is known of the gene itself.

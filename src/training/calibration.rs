@@ -61,6 +61,15 @@ pub fn calibrate(
     Ok(Some(Calibration { level: LEVEL, strata }))
 }
 
+/// Draws how many of a gene's tissues stay known in a case; few of them takes at least four tissues.
+pub(crate) fn draw_count(known: Known, tissues: usize, rng: &mut ChaCha8Rng) -> usize {
+    match known {
+        Known::None => 0,
+        Known::Few => rng.random_range(1..=tissues / 4),
+        Known::Many => rng.random_range(tissues / 4 + 1..tissues.max(tissues / 4 + 2)),
+    }
+}
+
 /// Returns, by tissue, the absolute errors over the genes on the model's scale, divided by the prediction's spread; only
 /// of tissues that the model was not told.
 fn relative_errors(
@@ -75,12 +84,8 @@ fn relative_errors(
     let mut targets = Vec::with_capacity(genes.len() * draws);
     for target in genes.iter().filter_map(|gene| Target::of_gene(reference, *gene)) {
         for _ in 0..draws {
-            let count = match known {
-                Known::None => 0,
-                Known::Few => rng.random_range(1..=tissues / 4),
-                Known::Many => rng.random_range(tissues / 4 + 1..tissues.max(tissues / 4 + 2)),
-            };
             let expression = target.gene.map(|gene| reference.expression(gene)).unwrap_or_default();
+            let count = draw_count(known, tissues, rng);
             targets.push(target.clone().with_measured(&keep_some(expression, count, rng)));
         }
     }

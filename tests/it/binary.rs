@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tissuecast::model::Scale;
 use tissuecast::model::baseline::BaselineKind;
+use tissuecast::model::own_tissues::OwnTissuesKind;
 use tissuecast::reference::Reference;
 use tissuecast::simulate::Simulated;
 
@@ -352,9 +353,32 @@ fn an_evaluation_writes_its_reports_and_refuses_a_model_that_saw_the_genes() {
         assert!(text.contains(kind.as_str()), "{kind}: {text}");
     }
     assert!(text.contains("ridge@1"), "{text}");
+    for kind in OwnTissuesKind::ALL {
+        assert!(text.contains(kind.as_str()), "{kind}: {text}");
+    }
+    assert!(text.contains("one tissue hidden in all scored genes"), "{text}");
     let json = fs::read_to_string(folder.join("report/report.json")).unwrap();
     assert!(serde_json::from_str::<Value>(&json).unwrap().is_object());
     assert!(fs::read_to_string(folder.join("report/report.svg")).unwrap().starts_with("<svg "));
+}
+
+#[test]
+fn chromosomes_that_nobody_names_are_chosen_and_stand_in_the_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ingested(folder);
+    let line = "train profile --dataset lab --method mean-profile --out models/mean --database-url sqlite://lab.sqlite";
+    let arguments: Vec<&str> = line.split(' ').collect();
+    let said = succeed(folder, &[&arguments[..], &["--holdout-chromosomes", ""]].concat());
+    let chosen = said.lines().find(|line| line.starts_with("chosen by")).unwrap();
+    let card = fs::read_to_string(folder.join("models/mean/1/manifest.json")).unwrap();
+    let card: Value = serde_json::from_str(&card).unwrap();
+    let calibration = card["training"]["calibration_chromosomes"].as_array().unwrap();
+    assert!(!calibration.is_empty() && card["training"]["held_out_chromosomes"].as_array().unwrap().is_empty());
+    for chromosome in calibration.iter().map(|name| name.as_str().unwrap()) {
+        assert!(chosen.contains(chromosome), "{chosen}");
+        assert!(card["training"]["command"].as_str().unwrap().contains(chromosome), "{card}");
+    }
 }
 
 #[test]

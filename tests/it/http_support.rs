@@ -144,6 +144,7 @@ pub fn served(model: NearestTwo, unit: Unit, tissues: &[&str]) -> Arc<ServedMode
             seconds: 0.0,
         },
         accuracy: Vec::new(),
+        hidden: Vec::new(),
         calibration,
         settings: serde_json::json!({}),
         files: BTreeMap::new(),

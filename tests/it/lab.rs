@@ -111,6 +111,7 @@ pub fn train_as(name: &str, reference: &Reference, kind: BaselineKind, scale: Sc
             seconds: 0.0,
         },
         accuracy: Vec::new(),
+        hidden: Vec::new(),
         calibration: calibrate(&*model, reference, &split.calibration, &split.test, 7).unwrap(),
         settings: model.settings().unwrap(),
         files: BTreeMap::new(),

@@ -22,6 +22,7 @@ fn report(seed: u64) -> Report {
             name: model.method(),
             model: model.as_ref(),
             controls: model.method() == BaselineKind::CopyNearest.as_str(),
+            calibration: None,
         })
         .collect();
     let settings = EvaluationSettings { resamples: 50, seed, smallest_group: 10, ..EvaluationSettings::default() };

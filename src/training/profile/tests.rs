@@ -77,6 +77,7 @@ fn a_hybrid_is_itself_again_from_its_files_alone_and_in_a_batch() {
                 seconds: 0.0,
             },
             accuracy: Vec::new(),
+            hidden: Vec::new(),
             calibration: None,
             settings: model.settings().unwrap(),
             files: BTreeMap::new(),
