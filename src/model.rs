@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod boosted_trees;
 pub mod device;
 pub mod distance;
+pub mod explanation;
 pub mod expression;
 pub mod features;
 pub mod golden;

@@ -131,7 +131,7 @@ async fn gene(state: State<Arc<AppState>>, path: Segment, query: Query, headers:
         Ok(chosen) => chosen,
         Err(problem) => return not_found(&snapshot, &path.0, None, &problem),
     };
-    match profiles::find(&snapshot, &path.0, dataset, model).await {
+    match profiles::find(&snapshot, &path.0, dataset, model, false).await {
         Ok(found) => {
             let search = search_form(&snapshot, "", dataset);
             let title = format!("{} · Tissuecast", found.profile.gene.symbol);

@@ -340,6 +340,7 @@ mod tests {
             lower: interval.map(|i| i.0),
             upper: interval.map(|i| i.1),
             relative: value.map(|_| 0.5),
+            explanation: None,
         }
     }
 
