@@ -66,8 +66,27 @@ impl Cell {
     /// four times the lower one; `None` where there is no interval.
     #[must_use]
     pub fn fold_range(&self) -> Option<f32> {
-        let (lower, upper) = self.lower.zip(self.upper)?;
-        Some((1.0 + upper) / (1.0 + lower))
+        fold_range(self.lower, self.upper)
+    }
+}
+
+/// Returns (1 + upper) ÷ (1 + lower) of an interval; see [`Cell::fold_range`].
+#[must_use]
+pub fn fold_range(lower: Option<f32>, upper: Option<f32>) -> Option<f32> {
+    let (lower, upper) = lower.zip(upper)?;
+    Some((1.0 + upper) / (1.0 + lower))
+}
+
+/// Returns the median of numbers, the mean of the middle two where their count is even; `None` of none.
+#[must_use]
+pub fn median(numbers: impl Iterator<Item = f32>) -> Option<f32> {
+    let mut sorted: Vec<f32> = numbers.collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f32::midpoint(sorted[middle - 1], sorted[middle])),
     }
 }
 
@@ -230,6 +249,12 @@ mod tests {
         assert_eq!((cells[2].value, cells[2].relative), (None, None), "unknown is never zero");
         let fold = cells[1].fold_range().unwrap();
         assert!((fold - 7.0 / 2.5).abs() < 1e-6, "{fold}");
+    }
+
+    #[test]
+    fn a_median_of_none_is_none() {
+        let of = |numbers: &[f32]| median(numbers.iter().copied());
+        assert_eq!((of(&[]), of(&[3.0, 1.0, 9.0]), of(&[3.0, 1.0])), (None, Some(3.0), Some(2.0)));
     }
 
     #[test]

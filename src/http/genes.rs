@@ -17,7 +17,7 @@ use super::problem::{Problem, ProblemDetails};
 use super::rendered::Rendered;
 use super::state::{AppState, LoadedDataset};
 use super::table::{Column, Table};
-use crate::completion::{Cell, Source, join};
+use crate::completion::{Cell, Source, join, median};
 use crate::genome::Chromosome;
 use crate::reference::{GeneIndex, Missing, Reference};
 
@@ -58,15 +58,7 @@ impl Certainty {
     fn of(cells: &[Cell]) -> Self {
         let missing = cells.iter().filter(|cell| cell.source != Source::Measured);
         let missing_tissues = u32::try_from(missing.clone().count()).unwrap_or(u32::MAX);
-        let mut ranges: Vec<f32> = missing.filter_map(Cell::fold_range).collect();
-        ranges.sort_unstable_by(f32::total_cmp);
-        let middle = ranges.len() / 2;
-        let fold_range = match ranges.len() {
-            0 => None,
-            odd if odd % 2 == 1 => Some(ranges[middle]),
-            _ => Some(f32::midpoint(ranges[middle - 1], ranges[middle])),
-        };
-        Self { missing_tissues, fold_range }
+        Self { missing_tissues, fold_range: median(missing.filter_map(Cell::fold_range)) }
     }
 }
 
