@@ -168,8 +168,7 @@ impl Reach {
     #[must_use]
     pub fn plan(
         &self,
-        model: &ServedModel,
-        dataset: &Reference,
+        (model, dataset): (&ServedModel, &Reference),
         measured: &[f32],
         recalled: impl FnOnce() -> Option<Arc<ImputedProfile>>,
         target: impl FnOnce() -> Option<Target>,

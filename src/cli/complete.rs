@@ -173,7 +173,9 @@ async fn fill(store: &Store, filler: &Arc<Filler>, mut sink: Box<dyn Sink>) -> a
         });
         let (back, filled, fresh) = worked.await??;
         sink = back;
-        filled.iter().for_each(|one| tally.add(filler, one));
+        for one in &filled {
+            tally.add(filler, one);
+        }
         if let Some(before) = saving.take() {
             before.await??;
         }

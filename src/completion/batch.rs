@@ -80,7 +80,7 @@ impl Filler {
             let recalled = || self.kept.get(&self.dataset.gene(gene).id).cloned();
             let target = || Target::of_gene(&self.dataset, gene);
             let measured = self.dataset.expression(gene);
-            let plan = self.reach.plan(&self.model, &self.dataset, measured, recalled, target);
+            let plan = self.reach.plan((&self.model, &self.dataset), measured, recalled, target);
             if let Plan::Ask(target) = &plan {
                 asked.push(target.as_ref().clone());
             }

@@ -117,7 +117,7 @@ pub(super) struct Partial {
 #[derive(Debug)]
 enum Packed {
     Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl Partial {
@@ -126,8 +126,11 @@ impl Partial {
         let temporary = place.with_file_name(format!(".{name}.partial"));
         let file = File::create(&temporary).map_err(io_error(place))?;
         let buffer = BufWriter::with_capacity(BUFFER, file);
-        let writer =
-            if gzip { Packed::Gzip(GzEncoder::new(buffer, Compression::default())) } else { Packed::Plain(buffer) };
+        let writer = if gzip {
+            Packed::Gzip(Box::new(GzEncoder::new(buffer, Compression::default())))
+        } else {
+            Packed::Plain(buffer)
+        };
         Ok(Self { place: place.to_owned(), temporary, writer: Some(writer), moved: false })
     }
 

@@ -160,7 +160,7 @@ fn plan(dataset: &LoadedDataset, completion: Option<&Completion>, subject: &Subj
         Subject::Known(index) => Target::of_gene(reference, *index),
         Subject::New(gene) => Some(gene.target.clone()),
     };
-    completion.reach.plan(&completion.model, reference, measured, recalled, target)
+    completion.reach.plan((&completion.model, reference), measured, recalled, target)
 }
 
 /// Asks the engine; a target that has no reference gene comes back as `None`.

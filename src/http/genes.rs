@@ -40,6 +40,7 @@ pub struct ListedGene {
     pub missing: Option<Missing>,
     /// With `missing=true` and at most 500 items a page: how sure the imputed values are.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Certainty)]
     pub certainty: Option<Certainty>,
 }
 
@@ -47,6 +48,7 @@ pub struct ListedGene {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Certainty {
     /// Tissues without a measured value.
+    #[schema(required = false)]
     pub missing_tissues: u32,
     /// The median over those tissues of (1 + upper) ÷ (1 + lower): 1 would be certain, 4 means that an interval's upper
     /// end is four times its lower one; null where nothing is missing, nothing can be imputed, or the model gives no
@@ -240,7 +242,7 @@ fn rank(dataset: &LoadedDataset, index: GeneIndex, text: &str) -> Option<u8> {
 
 /// The columns of genes, those of how sure their imputed values are where that was asked for.
 fn table(genes: &[ListedGene], sure: bool) -> Table {
-    let mut columns = gene_columns(genes.iter().map(|one| &one.gene));
+    let mut columns = gene_columns(&genes.iter().map(|one| &one.gene));
     let missing = genes.iter().map(|one| one.missing.map(|missing| missing_name(missing).to_owned()));
     columns.push(("missing", Column::Text(missing.collect())));
     if sure {
@@ -253,7 +255,7 @@ fn table(genes: &[ListedGene], sure: bool) -> Table {
 }
 
 /// The columns of what is known of genes themselves.
-pub(crate) fn gene_columns<'a>(genes: impl Iterator<Item = &'a GeneAnswer> + Clone) -> Vec<(&'static str, Column)> {
+pub(crate) fn gene_columns<'a>(genes: &(impl Iterator<Item = &'a GeneAnswer> + Clone)) -> Vec<(&'static str, Column)> {
     let text = |cell: fn(&GeneAnswer) -> Option<String>| Column::Text(genes.clone().map(cell).collect());
     let whole = |cell: fn(&GeneAnswer) -> Option<u32>| Column::Whole(genes.clone().map(cell).collect());
     vec![

@@ -157,7 +157,7 @@ pub(crate) async fn list_missing(
 fn table(genes: &[MissingValue]) -> Table {
     let text = |cell: fn(&MissingValue) -> Option<String>| Column::Text(genes.iter().map(cell).collect());
     let number = |cell: fn(&MissingValue) -> Option<f32>| Column::Number(genes.iter().map(cell).collect());
-    let mut columns = gene_columns(genes.iter().map(|one| &one.gene));
+    let mut columns = gene_columns(&genes.iter().map(|one| &one.gene));
     columns.extend([
         ("missing", text(|one| one.missing.map(|missing| missing_name(missing).to_owned()))),
         ("source", text(|one| Some(one.source.as_str().to_owned()))),

@@ -10,6 +10,7 @@ use tissuecast::model::Scale;
 use tissuecast::model::baseline::BaselineKind;
 use tissuecast::reference::gct;
 use tissuecast::reference::source::Source;
+use tissuecast::simulate::Simulated;
 
 use crate::binary::{fail, succeed};
 use crate::lab::{self, DATASET};
@@ -37,58 +38,38 @@ fn count(said: &str, label: &str) -> usize {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-async fn a_dataset_is_completed_into_files_and_the_store(database: &TestDatabase) {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    lab(database, folder, Scale::Log2).await;
-    let genome = lab::genome(GENES, 1);
-    let said = complete(database, folder, "out.tsv");
-    let now = count(&said, "genes imputed now");
-    let lacking = |values: &Option<Vec<f32>>| values.as_ref().is_none_or(|values| values.iter().any(|x| x.is_nan()));
-    assert_eq!(now, genome.records.iter().filter(|record| lacking(&record.expression)).count(), "{said}");
-    assert!(now > 0 && count(&said, "genes imputed before") == 0 && said.contains("wrote out.tsv"), "{said}");
+/// A long table's lines by gene and tissue, each of which is there once.
+type Lines<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a str>>;
 
-    // Every gene and tissue once, and what was measured as it was measured.
-    let table = fs::read_to_string(folder.join("out.tsv")).unwrap();
-    assert_eq!(table.lines().count(), 1 + GENES * genome.tissues.len());
-    let mut lines: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+fn by_gene_and_tissue(table: &str) -> Lines<'_> {
+    let mut lines = Lines::new();
     for line in table.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
         assert!(lines.insert((fields[0], fields[2]), fields).is_none(), "twice: {line}");
     }
+    lines
+}
+
+/// What was measured is there as it was measured, and all else is imputed with an interval.
+fn check_values(lines: &Lines<'_>, genome: &Simulated) {
     for record in &genome.records {
         for (at, tissue) in genome.tissues.iter().enumerate() {
             let fields = &lines[&(record.gene.id.as_str(), tissue.id())];
-            match record.expression.as_ref().map(|values| values[at]).filter(|value| value.is_finite()) {
-                Some(value) => {
-                    assert_eq!((fields[3], fields[5]), ("measured", "NA"));
-                    assert_eq!(fields[4].parse::<f32>().unwrap().to_bits(), value.to_bits(), "{fields:?}");
-                }
-                None => {
-                    let number = |at: usize| fields[at].parse::<f32>().unwrap();
-                    assert_eq!(fields[3], "imputed");
-                    assert!(number(5) <= number(4) && number(4) <= number(6), "{fields:?}");
-                }
+            let value = record.expression.as_ref().map(|values| values[at]).filter(|value| value.is_finite());
+            let number = |at: usize| fields[at].parse::<f32>().unwrap();
+            if let Some(value) = value {
+                assert_eq!((fields[3], fields[5]), ("measured", "NA"));
+                assert_eq!(number(4).to_bits(), value.to_bits(), "{fields:?}");
+            } else {
+                assert_eq!(fields[3], "imputed");
+                assert!(number(5) <= number(4) && number(4) <= number(6), "{fields:?}");
             }
         }
     }
+}
 
-    // The service recalls all of it, under the same key, and says the same.
-    let app = lab::app(database.open().await, &folder.join("models")).await;
-    let missing = genome.records.iter().find(|record| record.expression.is_none()).unwrap();
-    let answer = app.get(&format!("/v1/genes/{}/profile?format=tsv", missing.gene.id)).await;
-    assert!(!answer.header("server-timing").contains("compute"), "{}", answer.header("server-timing"));
-    for line in answer.text().lines().skip(1) {
-        assert!(table.lines().any(|own| own == line), "{line}");
-    }
-    let listed = app.get("/v1/genes?missing=true").await;
-    assert!(!listed.header("server-timing").contains("compute"), "all are kept");
-
-    // A second run imputes nothing and writes the same.
-    let said = complete(database, folder, "again.tsv");
-    assert_eq!((count(&said, "genes imputed now"), count(&said, "genes imputed before")), (0, now), "{said}");
-    assert!(fs::read_to_string(folder.join("again.tsv")).unwrap() == table, "another table the second time");
-
+/// The matrix and the Parquet file say what the table says.
+fn check_other_forms(database: &TestDatabase, folder: &Path, (lines, genome): (&Lines<'_>, &Simulated)) {
     complete(database, folder, "out.gct.gz");
     let matrix = |name: &str| gct::read(Source::open(&folder.join(name)).unwrap()).unwrap();
     let (values, lower) = (matrix("out.gct.gz"), matrix("out.lower.gct.gz"));
@@ -112,6 +93,42 @@ async fn a_dataset_is_completed_into_files_and_the_store(database: &TestDatabase
         let fields = &lines[&(text(0).value(row), text(2).value(row))];
         assert_eq!((fields[3], value.is_valid(row)), (text(3).value(row), fields[4] != "NA"));
     }
+}
+
+async fn a_dataset_is_completed_into_files_and_the_store(database: &TestDatabase) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    lab(database, folder, Scale::Log2).await;
+    let genome = lab::genome(GENES, 1);
+    let said = complete(database, folder, "out.tsv");
+    let now = count(&said, "genes imputed now");
+    let lacking = |values: &Option<Vec<f32>>| values.as_ref().is_none_or(|values| values.iter().any(|x| x.is_nan()));
+    assert_eq!(now, genome.records.iter().filter(|record| lacking(&record.expression)).count(), "{said}");
+    assert!(now > 0 && count(&said, "genes imputed before") == 0 && said.contains("wrote out.tsv"), "{said}");
+
+    // Every gene and tissue once, and what was measured as it was measured.
+    let table = fs::read_to_string(folder.join("out.tsv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + GENES * genome.tissues.len());
+    let lines = by_gene_and_tissue(&table);
+    check_values(&lines, &genome);
+
+    // The service recalls all of it, under the same key, and says the same.
+    let app = lab::app(database.open().await, &folder.join("models")).await;
+    let missing = genome.records.iter().find(|record| record.expression.is_none()).unwrap();
+    let answer = app.get(&format!("/v1/genes/{}/profile?format=tsv", missing.gene.id)).await;
+    assert!(!answer.header("server-timing").contains("compute"), "{}", answer.header("server-timing"));
+    for line in answer.text().lines().skip(1) {
+        assert!(table.lines().any(|own| own == line), "{line}");
+    }
+    let listed = app.get("/v1/genes?missing=true").await;
+    assert!(!listed.header("server-timing").contains("compute"), "all are kept");
+
+    // A second run imputes nothing and writes the same.
+    let said = complete(database, folder, "again.tsv");
+    assert_eq!((count(&said, "genes imputed now"), count(&said, "genes imputed before")), (0, now), "{said}");
+    assert!(fs::read_to_string(folder.join("again.tsv")).unwrap() == table, "another table the second time");
+
+    check_other_forms(database, folder, (&lines, &genome));
 
     // What goes wrong leaves no file, whole or half.
     let database_url = ["--database-url", database.url()];

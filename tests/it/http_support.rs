@@ -126,7 +126,7 @@ impl OwnAndNear {
         };
         let promoter = if target.promoter.is_some() { 0.5 } else { 0.0 };
         let value = |at: usize| match (near.as_ref().map(|near| near.values[at]), own) {
-            (Some(near), Some(own)) => (near + own) / 2.0 + promoter,
+            (Some(near), Some(own)) => f32::midpoint(near, own) + promoter,
             (near, own) => near.or(own).unwrap_or(0.0) + promoter,
         };
         let tissues = 0..reference.tissues().len();
@@ -164,7 +164,7 @@ pub fn served(model: impl ProfileModel + 'static, unit: Unit, tissues: &[&str]) 
     if model.reads_measured() {
         strata.extend([stratum(Known::Few, 0.5), stratum(Known::Many, 0.25)]);
     }
-    let calibration = (model.scale() == Scale::Log2).then(|| Calibration { level: 0.9, strata });
+    let calibration = (model.scale() == Scale::Log2).then_some(Calibration { level: 0.9, strata });
     let card = Card {
         schema: SCHEMA,
         name: "nearest-two".to_owned(),
