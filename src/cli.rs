@@ -3,6 +3,7 @@
 //! Every flag can also be given as an environment variable, `TISSUECAST_` and the flag's name in capitals.
 
 pub mod cohort;
+pub mod complete;
 pub mod demo;
 pub mod evaluate;
 pub mod ingest;
@@ -42,6 +43,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Predicts expression from genotypes in files.
     Predict(Box<predict::Predict>),
+    /// Fills every hole and every missing gene of a dataset of the store, into a file and into the store.
+    Complete(complete::Complete),
     /// Imports, lists and checks models.
     Models(models::Models),
     /// Prints the HTTP contract as an OpenAPI document.
@@ -65,6 +68,7 @@ impl Cli {
                 Command::Train(command) => command.run().await,
                 Command::Evaluate(command) => command.run().await,
                 Command::Predict(command) => command.run(),
+                Command::Complete(command) => command.run().await,
                 Command::Models(command) => command.run().await,
                 Command::Openapi(command) => command.run(),
             }

@@ -10,9 +10,11 @@ mod gate;
 pub mod genes;
 pub mod lookup;
 pub(crate) mod middleware;
+pub mod missing;
 pub mod model_genes;
 pub mod models;
 pub mod negotiate;
+pub(crate) mod notes;
 pub mod predictions;
 pub mod problem;
 pub mod profiles;
@@ -82,6 +84,7 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(genes::get_gene))
         .routes(routes!(models::list_datasets))
         .routes(routes!(models::list_tissues))
+        .routes(routes!(missing::list_missing))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
         .routes(routes!(model_genes::list_model_genes))

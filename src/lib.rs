@@ -5,11 +5,13 @@
 //! ```text
 //! genome ← genotype ──┬── model ← prediction ───────────┐
 //! genome ← reference ─┘   model ← inference ────────────┼← http, web ← serve ← cli ← main
+//!                         model ← completion ────────────┤
 //!                         model ← training ← evaluation ─┤
 //! genome ← reference ← model ← store ─────────────────────┘
 //! ```
 
 pub mod cli;
+pub mod completion;
 pub mod config;
 pub mod evaluation;
 pub mod genome;

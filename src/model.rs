@@ -9,6 +9,7 @@ pub mod boosted_trees;
 pub mod context;
 pub mod device;
 pub mod distance;
+pub mod explanation;
 pub mod expression;
 pub mod features;
 pub mod golden;

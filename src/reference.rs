@@ -11,6 +11,7 @@ pub mod gct;
 pub mod genome_fasta;
 pub mod promoter;
 pub mod source;
+pub mod units;
 pub mod vicinity;
 
 use std::collections::HashMap;

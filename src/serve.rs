@@ -72,9 +72,7 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
     for reference in references {
         let mut completions = Vec::new();
         let mut unfit = BTreeMap::new();
-        let mut preferred: Vec<&Arc<ServedModel>> = models.iter().collect();
-        preferred.sort_by(|a, b| preference(a, &reference).total_cmp(&preference(b, &reference)));
-        for model in preferred {
+        for model in by_preference(&models, &reference) {
             let engine = match running(previous, &reference, model) {
                 Some(engine) => Ok(engine),
                 None => start(&reference, model, config.engine_limits())?,
@@ -112,6 +110,14 @@ pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot
     Ok(snapshot.with_expression_models(expression_models))
 }
 
+/// Returns the models in the order in which they are tried on a dataset: the first that fits is the default one.
+#[must_use]
+pub fn by_preference<'a>(models: &'a [Arc<ServedModel>], reference: &Reference) -> Vec<&'a Arc<ServedModel>> {
+    let mut preferred: Vec<&Arc<ServedModel>> = models.iter().collect();
+    preferred.sort_by(|a, b| preference(a, reference).total_cmp(&preference(b, reference)));
+    preferred
+}
+
 /// How early a model is tried for a dataset: models that give values before shapes, those trained on this very dataset
 /// before others, then by their measured error; a model without one comes last.
 fn preference(model: &ServedModel, reference: &Reference) -> f64 {
@@ -146,7 +152,8 @@ fn running(previous: Option<&Snapshot>, reference: &Reference, model: &ServedMod
 }
 
 /// Reads saved profiles; one that cannot be read is imputed again.
-fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<GeneId, Arc<ImputedProfile>> {
+#[must_use]
+pub fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<GeneId, Arc<ImputedProfile>> {
     let read = |(gene, json): &(GeneId, String)| {
         let profile: ImputedProfile = serde_json::from_str(json).ok()?;
         let fits = profile.tissues.len() == reference.tissues().len();

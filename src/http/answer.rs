@@ -7,9 +7,12 @@ use super::negotiate::Format;
 use super::problem::Problem;
 use super::state::{Completion, LoadedDataset};
 use super::table::{Column, Table};
-use crate::genome::{Gene, Locus};
-use crate::model::served::ImputedProfile;
-use crate::model::{Known, Orientation, min_max};
+pub use crate::completion::Source;
+use crate::completion::{Cell, join, shape_only};
+use crate::genome::{Gene, Locus, Tissue};
+use crate::model::explanation::{Explanation, Influence};
+use crate::model::served::{ImputedProfile, ServedModel};
+use crate::model::{Known, Orientation, Part, Scale};
 use crate::reference::Missing;
 
 /// A gene as it is answered.
@@ -95,27 +98,11 @@ pub struct ModelRef {
     pub digest: String,
 }
 
-/// Where a tissue's value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// It was measured.
-    Measured,
-    /// The model imputed it.
-    Imputed,
-    /// There is no value.
-    Unknown,
-}
-
-impl Source {
-    /// Returns the name that answers use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Measured => "measured",
-            Self::Imputed => "imputed",
-            Self::Unknown => "unknown",
-        }
+impl ModelRef {
+    /// Returns the model of a completion as it is answered.
+    pub(crate) fn of(completion: &Completion) -> Self {
+        let ServedModel { card, digest, .. } = completion.model.as_ref();
+        Self { name: card.name.clone(), version: card.version.clone(), digest: digest.clone() }
     }
 }
 
@@ -130,7 +117,8 @@ pub struct TissueAnswer {
     pub name: String,
     /// The value in the dataset's unit; null where only the relative shape is known, or nothing.
     pub value: Option<f32>,
-    /// Where the value comes from.
+    /// Where the value comes from: `measured`, `imputed` or `unknown`.
+    #[schema(value_type = String, example = "imputed")]
     pub source: Source,
     /// The interval's lower end; null for measured values.
     pub lower: Option<f32>,
@@ -138,6 +126,50 @@ pub struct TissueAnswer {
     pub upper: Option<f32>,
     /// 0 at the gene's lowest tissue, 1 at its highest.
     pub relative: Option<f32>,
+    /// With `explain`, of an imputed value: what each part that the prediction rests on does to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ExplanationAnswer>,
+}
+
+/// What each part that a prediction rests on does to it; a part that the gene does not have is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, ToSchema)]
+pub struct ExplanationAnswer {
+    /// The sequence of the gene's promoter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoter: Option<InfluenceAnswer>,
+    /// The measured genes around it, and how densely genes lie there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<InfluenceAnswer>,
+    /// The gene's own measured tissues, where the model reads them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_tissues: Option<InfluenceAnswer>,
+}
+
+/// What one part does to a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct InfluenceAnswer {
+    /// The prediction with everything minus the prediction without this part, on the model's scale: log2(1 + x) of its
+    /// unit, so that 1 is a factor of two, or 0 to 1 over the gene's tissues for a model of relative shapes; null where
+    /// the model gives no prediction without it.
+    pub moved: Option<f32>,
+    /// |moved| over the sum of |moved| of all parts; null where nothing moves, or not every part can be left out.
+    pub share: Option<f32>,
+}
+
+impl ExplanationAnswer {
+    /// Returns what an explanation says of a tissue of the model.
+    fn of(explanation: &Explanation, at: usize) -> Self {
+        let mut answer = Self::default();
+        for (part, Influence { moved, share }) in explanation.tissue(at) {
+            let place = match part {
+                Part::Promoter => &mut answer.promoter,
+                Part::Neighbours => &mut answer.neighbours,
+                Part::OwnTissues => &mut answer.own_tissues,
+            };
+            *place = Some(InfluenceAnswer { moved, share });
+        }
+        answer
+    }
 }
 
 /// A reference gene that an imputed profile rests on.
@@ -186,45 +218,37 @@ pub(crate) struct Parts<'a> {
     pub(crate) measured: &'a [f32],
     pub(crate) missing: Option<Missing>,
     pub(crate) imputed: Option<&'a ImputedProfile>,
+    pub(crate) explanation: Option<&'a Explanation>,
     pub(crate) notes: Vec<String>,
 }
 
 impl ProfileAnswer {
     /// Joins measured and imputed values; a measured value always stays as it was measured.
     pub(crate) fn assemble(parts: Parts<'_>) -> Self {
-        let Parts { dataset, completion, gene, measured, missing, imputed, mut notes } = parts;
+        let Parts { dataset, completion, gene, measured, missing, imputed, explanation, mut notes } = parts;
         let reference = &dataset.reference;
-        let named = |tissue: &crate::genome::Tissue| (tissue.id().to_owned(), tissue.name().to_owned());
-        let mut tissues: Vec<TissueAnswer> = Vec::with_capacity(measured.len());
-        for (at, tissue) in reference.tissues().iter().enumerate() {
-            let (tissue, name) = named(tissue);
-            let guess = imputed.and_then(|profile| profile.tissues.get(at).copied().flatten());
-            let (value, source) = match (measured[at], guess) {
-                (x, _) if x.is_finite() => (Some(x), Source::Measured),
-                (_, Some(guess)) => (guess.value, Source::Imputed),
-                (_, None) => (None, Source::Unknown),
-            };
-            let guess = guess.filter(|_| source == Source::Imputed);
-            let (lower, upper) = (guess.and_then(|g| g.lower), guess.and_then(|g| g.upper));
-            tissues.push(TissueAnswer {
-                tissue,
-                name,
+        let explained = |tissue: &Tissue| {
+            let of_model = completion?.model.card.tissues.iter().position(|id| id == tissue.id())?;
+            explanation.map(|explanation| ExplanationAnswer::of(explanation, of_model))
+        };
+        let cells = join(measured, imputed);
+        let tissues: Vec<TissueAnswer> = (reference.tissues().iter().zip(cells))
+            .map(|(tissue, Cell { source, value, lower, upper, relative })| TissueAnswer {
+                tissue: tissue.id().to_owned(),
+                name: tissue.name().to_owned(),
                 value,
                 source,
                 lower,
                 upper,
-                relative: guess.map(|g| g.relative),
-            });
-        }
-        // With levels everywhere one scale spans the whole profile; without, measured and imputed have one each.
-        let shape = min_max(&tissues.iter().map(|one| one.value.unwrap_or(f32::NAN)).collect::<Vec<_>>());
-        for (one, relative) in tissues.iter_mut().zip(shape) {
-            one.relative = if relative.is_finite() { Some(relative) } else { one.relative };
-        }
+                relative,
+                explanation: explained(tissue).filter(|_| source == Source::Imputed),
+            })
+            .collect();
         let sources = |wanted: Source| tissues.iter().any(|one| one.source == wanted);
         if let Some(completion) = completion.filter(|_| sources(Source::Imputed)) {
             let known = imputed.map_or(0, |profile| profile.known_tissues);
             notes.extend(remarks(dataset, completion, sources(Source::Measured), known));
+            notes.extend(explanation.map(|_| explanation_remark(completion)));
         }
         let used = imputed.filter(|_| sources(Source::Imputed));
         let references = used.map_or(&[][..], |profile| &profile.references).iter().map(|one| ReferenceAnswer {
@@ -237,11 +261,7 @@ impl ProfileAnswer {
         Self {
             gene,
             dataset: DatasetRef { name: about.name.clone(), version: about.version.clone() },
-            model: completion.map(|completion| ModelRef {
-                name: completion.model.card.name.clone(),
-                version: completion.model.card.version.clone(),
-                digest: completion.model.digest.clone(),
-            }),
+            model: completion.map(ModelRef::of),
             unit: about.unit.as_str().to_owned(),
             missing,
             references: references.collect(),
@@ -250,16 +270,16 @@ impl ProfileAnswer {
         }
     }
 
-    /// Writes the profile in a format.
+    /// Writes the profile in a format; a table has the columns of explanations where they were asked for.
     ///
     /// # Errors
     /// An Arrow stream could not be written, which is a defect.
-    pub(crate) fn write(&self, format: Format) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn write(&self, format: Format, explain: bool) -> Result<Vec<u8>, Problem> {
         match format {
             Format::Json | Format::Bed | Format::Parquet => Ok(to_json(self)),
             Format::Svg => Ok(crate::web::plot::svg(self).into_bytes()),
-            Format::Tsv => Ok(table(std::iter::once(Row::Profile(self))).tsv().into_bytes()),
-            Format::Arrow => table(std::iter::once(Row::Profile(self))).arrow(),
+            Format::Tsv => Ok(table(std::iter::once(Row::Profile(self)), explain).tsv().into_bytes()),
+            Format::Arrow => table(std::iter::once(Row::Profile(self)), explain).arrow(),
         }
     }
 }
@@ -273,7 +293,6 @@ fn remarks(
 ) -> Vec<String> {
     let card = &completion.model.card;
     let mut notes = Vec::new();
-    let about = dataset.reference.dataset();
     if completion.model.has_level_in(&dataset.reference) {
         let known = Known::of(known_tissues, card.tissues.len());
         let calibration = card.calibration.as_ref();
@@ -287,18 +306,23 @@ fn remarks(
         }
         return notes;
     }
-    if card.unit == about.unit {
-        notes.push("the model predicts relative shapes only: imputed tissues have no value".to_owned());
-    } else {
-        notes.push(format!(
-            "the model learned from {}, the dataset is in {}: imputed tissues have a relative shape and no value",
-            card.unit, about.unit
-        ));
-    }
+    notes.extend(shape_only(&completion.model, &dataset.reference));
     if partly_measured {
         notes.push("measured and imputed tissues are each on a relative scale of their own".to_owned());
     }
     notes
+}
+
+/// What a reader has to know about explanations.
+fn explanation_remark(completion: &Completion) -> String {
+    let scale = match completion.model.model.scale() {
+        Scale::Log2 => format!("log2(1 + {}), where 1 is a factor of two", completion.model.card.unit),
+        Scale::MinMax => "0 to 1 over the gene's tissues".to_owned(),
+    };
+    format!(
+        "explanations tell by how much the model's own prediction changes when a part is left out, on its scale, {scale}; \
+         parts may say the same thing twice, so they do not add up to the value"
+    )
 }
 
 /// Writes JSON; every type that is answered holds strings, numbers and lists only, which cannot fail to be written.
@@ -314,30 +338,47 @@ pub(crate) enum Row<'a> {
     NotFound(&'a str),
 }
 
+/// The columns of explanations, behind the others.
+const EXPLANATION: [(&str, &str); 3] = [
+    ("promoter_moved", "promoter_share"),
+    ("neighbours_moved", "neighbours_share"),
+    ("own_tissues_moved", "own_tissues_share"),
+];
+
 /// Lays profiles out as one table, a line for each gene and tissue.
-pub(crate) fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> Table {
+pub(crate) fn table<'a>(rows: impl Iterator<Item = Row<'a>>, explain: bool) -> Table {
     let mut text: [Vec<Option<String>>; 5] = Default::default();
     let mut numbers: [Vec<Option<f32>>; 4] = Default::default();
-    let mut push = |words: [Option<&str>; 5], values: [Option<f32>; 4]| {
+    let mut moved: [Vec<Option<f32>>; 3] = Default::default();
+    let mut shares: [Vec<Option<f32>>; 3] = Default::default();
+    let mut push = |words: [Option<&str>; 5], values: [Option<f32>; 4], explanation: ExplanationAnswer| {
         text.iter_mut().zip(words).for_each(|(column, word)| column.push(word.map(str::to_owned)));
         numbers.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        let parts = [explanation.promoter, explanation.neighbours, explanation.own_tissues];
+        for ((moved, shares), part) in moved.iter_mut().zip(&mut shares).zip(parts) {
+            moved.push(part.and_then(|part| part.moved));
+            shares.push(part.and_then(|part| part.share));
+        }
     };
     for row in rows {
         match row {
-            Row::NotFound(query) => push([Some(query), None, None, Some("not_found"), None], [None; 4]),
+            Row::NotFound(query) => {
+                push([Some(query), None, None, Some("not_found"), None], [None; 4], ExplanationAnswer::default());
+            }
             Row::Profile(profile) => {
                 let (id, symbol) = (profile.gene.gene_id.as_str(), profile.gene.symbol.as_str());
                 for one in &profile.tissues {
                     let words =
                         [Some(id), Some(symbol), Some(&*one.tissue), Some(one.source.as_str()), Some(&*profile.unit)];
-                    push(words, [one.value, one.lower, one.upper, one.relative]);
+                    let explanation = one.explanation.unwrap_or_default();
+                    push(words, [one.value, one.lower, one.upper, one.relative], explanation);
                 }
             }
         }
     }
     let [id, symbol, tissue, source, unit] = text.map(Column::Text);
     let [value, lower, upper, relative] = numbers.map(Column::Number);
-    Table(vec![
+    let mut columns = vec![
         ("gene_id", id),
         ("symbol", symbol),
         ("tissue", tissue),
@@ -347,5 +388,11 @@ pub(crate) fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> Table {
         ("upper", upper),
         ("relative", relative),
         ("unit", unit),
-    ])
+    ];
+    if explain {
+        for (((moved_name, share_name), moved), share) in EXPLANATION.into_iter().zip(moved).zip(shares) {
+            columns.extend([(moved_name, Column::Number(moved)), (share_name, Column::Number(share))]);
+        }
+    }
+    Table(columns)
 }

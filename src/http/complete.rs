@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{GeneAnswer, Parts, ProfileAnswer};
+use super::notes;
 use super::problem::Problem;
 use super::state::{Completion, LoadedDataset};
-use crate::genome::GeneId;
+use crate::completion::{NotImputed, Plan};
+use crate::genome::Biotype;
 use crate::inference::{EngineError, Output};
+use crate::model::explanation::{self, Explanation};
 use crate::model::served::ImputedProfile;
-use crate::model::{Known, ModelError, Prediction, Target};
-use crate::reference::{GeneIndex, Missing, Reference};
+use crate::model::{ModelError, Prediction, Target};
+use crate::reference::{GeneIndex, Missing, Reference, Unit};
 
 /// A gene whose profile is asked for.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// What was measured of the gene: one value a tissue of the dataset, NaN where nothing was.
-    fn measured<'a>(&'a self, reference: &'a Reference) -> &'a [f32] {
+    pub(crate) fn measured<'a>(&'a self, reference: &'a Reference) -> &'a [f32] {
         match self {
             Self::Known(index) => reference.expression(*index),
             Self::New(gene) => &gene.observed,
@@ -36,8 +39,10 @@ impl Subject {
 pub(crate) struct NewGene {
     pub(crate) id: String,
     pub(crate) target: Target,
-    /// One value a tissue of the dataset, NaN where nothing was posted.
+    /// One value a tissue of the dataset, in its unit, NaN where nothing was posted.
     pub(crate) observed: Vec<f32>,
+    /// The unit that they were posted in, where it is another one, and by what each tissue's value was multiplied.
+    pub(crate) converted: Option<(Unit, Vec<(String, f64)>)>,
 }
 
 /// How long the engine took, for the `server-timing` header.
@@ -47,17 +52,18 @@ pub(crate) struct EngineTimings {
     pub(crate) computed: Duration,
 }
 
-/// Where a subject's imputed values come from.
-enum Plan {
-    /// Nothing is to be imputed, or nothing can be: with the reason.
-    Nothing(Option<String>),
-    /// It was imputed before.
-    Recalled(Arc<ImputedProfile>),
-    /// It is this target of the submission.
-    Ask(Box<Target>),
+/// What became of a subject.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Its imputed profile, where something was missing and could be imputed.
+    pub(crate) imputed: Option<Arc<ImputedProfile>>,
+    /// What it rests on, where that was asked for.
+    pub(crate) explanation: Option<Explanation>,
+    /// Why nothing could be imputed.
+    pub(crate) not_imputed: Option<NotImputed>,
 }
 
-/// Completes the profiles of the subjects, in order.
+/// Completes the profiles of the subjects, in order, and explains the imputed values where that is wanted.
 ///
 /// # Errors
 /// The engine refused or failed; nothing that a subject lacks is an error.
@@ -65,188 +71,145 @@ pub(crate) async fn profiles(
     dataset: &LoadedDataset,
     completion: Option<&Completion>,
     subjects: &[Subject],
+    explain: bool,
 ) -> Result<(Vec<ProfileAnswer>, EngineTimings), Problem> {
-    let plans: Vec<Plan> = subjects.iter().map(|subject| plan(dataset, completion, subject)).collect();
-    let asked: Vec<Target> = plans
-        .iter()
-        .filter_map(|plan| if let Plan::Ask(target) = plan { Some(target.as_ref().clone()) } else { None })
-        .collect();
+    let (outcomes, timings) = impute(dataset, completion, subjects, explain).await?;
+    let answered =
+        subjects.iter().zip(&outcomes).map(|(subject, outcome)| answer(dataset, completion, subject, outcome));
+    Ok((answered.collect(), timings))
+}
+
+/// Recalls or imputes what the subjects lack, in order: all that has to be computed is one submission to the engine.
+///
+/// # Errors
+/// The engine refused or failed.
+pub(crate) async fn impute(
+    dataset: &LoadedDataset,
+    completion: Option<&Completion>,
+    subjects: &[Subject],
+    explain: bool,
+) -> Result<(Vec<Outcome>, EngineTimings), Problem> {
+    let plans: Vec<Plan> = subjects.iter().map(|subject| plan(dataset, completion, subject, explain)).collect();
+    // Behind each target comes the same gene without each of the parts that an explanation leaves out.
+    let parts = |target: &Target| if explain { explanation::parts(target) } else { Vec::new() };
+    let mut asked: Vec<Target> = Vec::new();
+    for plan in &plans {
+        if let Plan::Ask(target) = plan {
+            asked.push(target.as_ref().clone());
+            asked.extend(parts(target).iter().map(|part| target.without(*part)));
+        }
+    }
     let mut timings = EngineTimings::default();
     let mut predictions = Vec::new().into_iter();
     if let Some(completion) = completion
         && !asked.is_empty()
     {
-        let found = ask(completion, asked, &mut timings).await?;
-        predictions = found.into_iter();
+        predictions = ask(completion, &asked, &mut timings).await?.into_iter();
     }
     let mut fresh = Vec::new();
-    let mut answers = Vec::with_capacity(subjects.len());
+    let mut outcomes = Vec::with_capacity(subjects.len());
     for (subject, plan) in subjects.iter().zip(plans) {
-        let mut notes = Vec::new();
-        let imputed = match plan {
-            Plan::Nothing(reason) => {
-                notes.extend(reason);
-                None
-            }
-            Plan::Recalled(profile) => Some(profile),
-            Plan::Ask(_) => {
-                let profile = predictions.next().flatten().zip(completion).map(|(prediction, completion)| {
-                    let measured = match subject {
-                        Subject::Known(index) => dataset.reference.expression(*index),
-                        Subject::New(gene) => gene.observed.as_slice(),
-                    };
-                    Arc::new(completion.model.impute(&dataset.reference, &prediction, measured))
-                });
-                if let (Some(profile), Subject::Known(index)) = (&profile, subject) {
-                    fresh.push((dataset.reference.gene(*index).id.clone(), Arc::clone(profile)));
+        let outcome = match plan {
+            Plan::Nothing => Outcome::default(),
+            Plan::Cannot(reason) => Outcome { not_imputed: Some(reason), ..Outcome::default() },
+            Plan::Recalled(profile) => Outcome { imputed: Some(profile), ..Outcome::default() },
+            Plan::Ask(target) => {
+                let whole = predictions.next().flatten();
+                let without = parts(&target).into_iter().map(|part| (part, predictions.next().flatten()));
+                let without: Vec<_> = without.collect();
+                match whole.zip(completion) {
+                    None => Outcome { not_imputed: Some(NotImputed::NoNeighbour), ..Outcome::default() },
+                    Some((whole, completion)) => {
+                        let measured = subject.measured(&dataset.reference);
+                        let profile = Arc::new(completion.model.impute(&dataset.reference, &whole, measured));
+                        if let Subject::Known(index) = subject {
+                            let id = &dataset.reference.gene(*index).id;
+                            if completion.recall(id).is_none() {
+                                fresh.push((id.clone(), Arc::clone(&profile)));
+                            }
+                        }
+                        let explanation = explain.then(|| Explanation::of(&whole, &without));
+                        Outcome { imputed: Some(profile), explanation, not_imputed: None }
+                    }
                 }
-                if profile.is_none() {
-                    notes.push("the dataset has no measured gene near this one that the model could read".to_owned());
-                }
-                profile
             }
         };
-        answers.push(answer(dataset, completion, subject, imputed.as_deref(), notes));
+        outcomes.push(outcome);
     }
     if let Some(completion) = completion
         && !fresh.is_empty()
     {
         completion.keep(&fresh);
     }
-    Ok((answers, timings))
+    Ok((outcomes, timings))
 }
 
-fn plan(dataset: &LoadedDataset, completion: Option<&Completion>, subject: &Subject) -> Plan {
-    if !subject.measured(&dataset.reference).iter().any(|value| value.is_nan()) {
-        return Plan::Nothing(None);
-    }
+fn plan(dataset: &LoadedDataset, completion: Option<&Completion>, subject: &Subject, explain: bool) -> Plan {
+    let reference = &dataset.reference;
+    let measured = subject.measured(reference);
     let Some(completion) = completion else {
-        return Plan::Nothing(Some("no model that fits the dataset is loaded: nothing is imputed".to_owned()));
+        let whole = measured.iter().all(|value| value.is_finite());
+        return if whole { Plan::Nothing } else { Plan::Cannot(NotImputed::NoModel) };
     };
-    let target = match subject {
-        Subject::Known(index) => {
-            let id: &GeneId = &dataset.reference.gene(*index).id;
-            if let Some(profile) = completion.recall(id) {
-                return Plan::Recalled(profile);
-            }
-            Target::of_gene(&dataset.reference, *index)
-        }
+    let recalled = || match subject {
+        // What is kept has no explanation.
+        Subject::Known(index) if !explain => completion.recall(&reference.gene(*index).id),
+        _ => None,
+    };
+    let target = || match subject {
+        Subject::Known(index) => Target::of_gene(reference, *index),
         Subject::New(gene) => Some(gene.target.clone()),
     };
-    let target = target.map(|target| {
-        if completion.model.reads_measured_of(&dataset.reference) {
-            let measured = completion.model.measured_for(&dataset.reference, subject.measured(&dataset.reference));
-            target.with_measured(&measured)
-        } else {
-            target
-        }
-    });
-    match target {
-        None => Plan::Nothing(Some("the annotation has no place for this gene: nothing is imputed".to_owned())),
-        Some(target) if !completion.reaches(&target.locus.chromosome) => {
-            let chromosome = target.locus.chromosome.as_str();
-            Plan::Nothing(Some(format!("the dataset has no measured gene on {chromosome}: nothing is imputed")))
-        }
-        Some(target) => Plan::Ask(Box::new(target)),
-    }
+    completion.reach.plan((&completion.model, reference), measured, recalled, target)
 }
 
 /// Asks the engine; a target that has no reference gene comes back as `None`.
 async fn ask(
     completion: &Completion,
-    targets: Vec<Target>,
+    targets: &[Target],
     timings: &mut EngineTimings,
 ) -> Result<Vec<Option<Prediction>>, Problem> {
     let mut note = |output: &Output| {
         timings.queued += output.queued;
         timings.computed += output.computed;
     };
-    let single = targets.len() == 1;
-    match completion.engine.predict(targets.clone()).await {
-        Ok(output) => {
-            note(&output);
-            Ok(output.predictions.into_iter().map(Some).collect())
-        }
-        Err(EngineError::Failed(ModelError::NoReferenceGene)) if single => Ok(vec![None]),
-        Err(EngineError::Failed(ModelError::NoReferenceGene)) => {
-            // One of them has none: only asking one by one tells which.
-            let mut found = Vec::with_capacity(targets.len());
-            for target in targets {
-                match completion.engine.predict(vec![target]).await {
-                    Ok(output) => {
-                        note(&output);
-                        found.extend(output.predictions.into_iter().map(Some));
-                    }
-                    Err(EngineError::Failed(ModelError::NoReferenceGene)) => found.push(None),
-                    Err(error) => return Err(error.into()),
-                }
+    let mut found: Vec<Option<Prediction>> = vec![None; targets.len()];
+    let mut open = vec![(0, targets.len())];
+    while let Some((from, to)) = open.pop() {
+        match completion.engine.predict(targets[from..to].to_vec()).await {
+            Ok(output) => {
+                note(&output);
+                found[from..to].iter_mut().zip(output.predictions).for_each(|(place, one)| *place = Some(one));
             }
-            Ok(found)
+            Err(EngineError::Failed(ModelError::NoReferenceGene)) if to - from == 1 => {}
+            Err(EngineError::Failed(ModelError::NoReferenceGene)) => {
+                // One of them has none: halves tell which in few calls.
+                let middle = usize::midpoint(from, to);
+                open.extend([(middle, to), (from, middle)]);
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
-}
-
-/// What has to be said of a posted promoter that is not as long as the dataset's.
-fn promoter_note(dataset: &LoadedDataset, gene: &NewGene) -> Option<String> {
-    let posted = gene.target.promoter.as_ref()?.bases().len();
-    let usual = dataset.promoter_bases.filter(|usual| *usual != posted)?;
-    Some(format!(
-        "the promoter has {posted} bases where the dataset's have {usual}: it is read from its first base on as if that \
-         were theirs"
-    ))
-}
-
-/// What has to be said of a posted biotype that no gene of the dataset has.
-fn biotype_note(dataset: &LoadedDataset, gene: &NewGene) -> Option<String> {
-    let biotype = gene.target.biotype.as_ref().filter(|one| !dataset.biotypes.contains(*one))?;
-    let known: Vec<&str> = dataset.biotypes.iter().take(8).map(crate::genome::Biotype::as_str).collect();
-    let shown: String = biotype.as_str().chars().take(80).collect();
-    Some(format!(
-        "no gene of the dataset has the biotype '{shown}', which is read as one that the model does not know; it has {}",
-        known.join(", ")
-    ))
-}
-
-/// What has to be said of how a gene's own measured tissues were used.
-fn own_tissues_note(
-    reference: &Reference,
-    completion: &Completion,
-    imputed: &ImputedProfile,
-    own: usize,
-) -> Option<String> {
-    let read = imputed.known_tissues;
-    if read > 0 {
-        let known = Known::of(read, completion.model.card.tissues.len());
-        Some(format!(
-            "the imputed values follow the gene's own {read} measured tissues, beside its neighbours and its promoter; \
-             their intervals are those of genes with {} tissues known",
-            known.as_str()
-        ))
-    } else if completion.model.has_level_in(reference) {
-        Some(format!(
-            "the level of the imputed values follows the {own} measured tissues of the gene; their shape and their \
-             interval are those of a gene without any"
-        ))
-    } else {
-        None
-    }
+    Ok(found)
 }
 
 fn answer(
     dataset: &LoadedDataset,
     completion: Option<&Completion>,
     subject: &Subject,
-    imputed: Option<&ImputedProfile>,
-    mut notes: Vec<String>,
+    outcome: &Outcome,
 ) -> ProfileAnswer {
     let reference = &dataset.reference;
-    let own = subject.measured(reference).iter().filter(|value| value.is_finite()).count();
-    if let (Some(imputed), Some(completion)) = (imputed, completion)
-        && own > 0
-    {
-        notes.extend(own_tissues_note(reference, completion, imputed, own));
+    let mut notes: Vec<String> = outcome.not_imputed.iter().map(ToString::to_string).collect();
+    if let (Some(imputed), Some(completion)) = (&outcome.imputed, completion) {
+        let promoter = match subject {
+            Subject::Known(index) => reference.promoter(*index).is_some(),
+            Subject::New(gene) => gene.target.promoter.is_some(),
+        };
+        let own = subject.measured(reference).iter().filter(|value| value.is_finite()).count();
+        notes.extend(notes::own_tissues(reference, completion, imputed, own, promoter));
     }
+    let (imputed, explanation) = (outcome.imputed.as_deref(), outcome.explanation.as_ref());
     let parts = match subject {
         Subject::Known(index) => Parts {
             dataset,
@@ -255,22 +218,24 @@ fn answer(
             measured: reference.expression(*index),
             missing: reference.missing(*index),
             imputed,
+            explanation,
             notes,
         },
         Subject::New(gene) => {
             let known = gene.observed.iter().filter(|value| value.is_finite()).count();
-            notes.extend(promoter_note(dataset, gene));
-            notes.extend(biotype_note(dataset, gene));
+            notes.extend(notes::converted(dataset, gene));
+            notes.extend(notes::promoter(dataset, gene));
+            notes.extend(notes::biotype(dataset, gene));
             let missing = match known {
                 0 => Some(Missing::NoProfile),
                 known if known < gene.observed.len() => Some(Missing::SomeTissues),
                 _ if gene.observed.iter().all(|value| *value <= 0.0) => Some(Missing::AllZero),
                 _ => None,
             };
-            let biotype = gene.target.biotype.as_ref().map(crate::genome::Biotype::as_str);
+            let biotype = gene.target.biotype.as_ref().map(Biotype::as_str);
             let measured = gene.observed.as_slice();
             let gene = GeneAnswer::posted(&gene.id, &gene.target.locus, biotype);
-            Parts { dataset, completion, gene, measured, missing, imputed, notes }
+            Parts { dataset, completion, gene, measured, missing, imputed, explanation, notes }
         }
     };
     ProfileAnswer::assemble(parts)

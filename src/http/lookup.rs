@@ -7,6 +7,8 @@ use crate::reference::{GeneIndex, Reference};
 
 /// How many names are suggested.
 const SUGGESTIONS: usize = 5;
+/// Shorter words are no identifiers of a genome, but symbols.
+const SHORTEST_IDENTIFIER: usize = 9;
 /// Longer words are not compared: nothing in a dataset is near them.
 const LONGEST_WORD: usize = 40;
 
@@ -51,14 +53,19 @@ fn nearest_genes(dataset: &LoadedDataset, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let genes = dataset.reference.genes();
-    if wanted.starts_with("ENS") {
-        let wanted = wanted.split('.').next().unwrap_or_default().to_owned();
-        // Identifiers have one length: counting the digits that differ is enough, and quick over all of them.
+    // Identifiers of a genome, Ensembl's or another's, have one length and end in digits: counting the letters that
+    // differ is enough, and quick over all of them.
+    let bare = wanted.split('.').next().unwrap_or_default().to_owned();
+    if bare.len() >= SHORTEST_IDENTIFIER && bare.ends_with(|last: char| last.is_ascii_digit()) {
         let differing = |id: &str| {
-            (id.len() == wanted.len()).then(|| id.bytes().zip(wanted.bytes()).filter(|(a, b)| a != b).count())
+            let pairs = id.bytes().zip(bare.bytes());
+            (id.len() == bare.len()).then(|| pairs.filter(|(a, b)| !a.eq_ignore_ascii_case(b)).count())
         };
         let scored = genes.iter().filter_map(|gene| Some((differing(gene.id.as_str())?, gene.id.as_str())));
-        return best(scored.filter(|(distance, _)| *distance <= 3));
+        let near = best(scored.filter(|(distance, _)| *distance <= 3));
+        if !near.is_empty() || wanted.starts_with("ENS") {
+            return near;
+        }
     }
     let allowed = (wanted.len() / 3).clamp(1, 3);
     let close = |symbol: &str| {

@@ -23,6 +23,8 @@ pub enum Kind {
     UnknownGene,
     /// Several genes have this symbol.
     AmbiguousGene,
+    /// The dataset has no tissue of this name.
+    UnknownTissue,
     /// No dataset of this name is loaded.
     UnknownDataset,
     /// No model of this name is loaded.
@@ -67,9 +69,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::UnknownGene,
         Self::AmbiguousGene,
+        Self::UnknownTissue,
         Self::UnknownDataset,
         Self::UnknownModel,
         Self::ModelDoesNotFit,
@@ -98,6 +101,7 @@ impl Kind {
         match self {
             Self::UnknownGene => ("/problems/unknown-gene", "Unknown gene", StatusCode::NOT_FOUND),
             Self::AmbiguousGene => ("/problems/ambiguous-gene", "Ambiguous gene symbol", StatusCode::CONFLICT),
+            Self::UnknownTissue => ("/problems/unknown-tissue", "Unknown tissue", StatusCode::NOT_FOUND),
             Self::UnknownDataset => ("/problems/unknown-dataset", "Unknown dataset", StatusCode::NOT_FOUND),
             Self::UnknownModel => ("/problems/unknown-model", "Unknown model", StatusCode::NOT_FOUND),
             Self::ModelDoesNotFit => {

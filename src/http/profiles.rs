@@ -21,7 +21,7 @@ use super::submission::{self, Item, ProfilesBody};
 
 /// What a profile is offered in.
 const PROFILE_FORMATS: [Format; 4] = [Format::Json, Format::Tsv, Format::Arrow, Format::Svg];
-const PROFILE_PARAMETERS: [&str; 5] = ["dataset", "model", "tissue", "missing_only", "format"];
+const PROFILE_PARAMETERS: [&str; 6] = ["dataset", "model", "tissue", "missing_only", "explain", "format"];
 
 /// A profile with what its headers are made of.
 pub(crate) struct Found {
@@ -29,7 +29,7 @@ pub(crate) struct Found {
     pub(crate) timings: EngineTimings,
 }
 
-/// Finds a gene and completes its profile.
+/// Finds a gene and completes its profile, with an explanation of what is imputed where that is wanted.
 ///
 /// # Errors
 /// The gene, dataset or model is unknown, or the engine refused or failed.
@@ -38,11 +38,12 @@ pub(crate) async fn find(
     gene: &str,
     dataset: Option<&str>,
     model: Option<&str>,
+    explain: bool,
 ) -> Result<Found, Problem> {
     let dataset = snapshot.dataset(dataset)?;
     let completion = dataset.completion(model)?.map(Arc::as_ref);
     let subject = [Subject::Known(lookup::gene(dataset, gene)?)];
-    let (mut profiles, timings) = complete::profiles(dataset, completion, &subject).await?;
+    let (mut profiles, timings) = complete::profiles(dataset, completion, &subject, explain).await?;
     let profile = profiles.pop().ok_or_else(|| Problem::new(Kind::Internal, "the profile got lost"))?;
     Ok(Found { profile, timings })
 }
@@ -59,6 +60,7 @@ pub(crate) async fn find(
         ("model" = Option<String>, Query, description = "The model, as `name` or `name@version`; the dataset's default one where it is left out"),
         ("tissue" = Option<Vec<String>>, Query, description = "Only these tissues, by identifier or name; may be repeated"),
         ("missing_only" = Option<bool>, Query, description = "Only tissues that were not measured"),
+        ("explain" = Option<bool>, Query, description = "Adds to each imputed tissue what the promoter, the neighbours and the gene's own measured tissues do to it, measured by leaving each out: `moved` on the model's scale (log2(1 + x), or 0 to 1 for a model of relative shapes) and `share`; computed afresh"),
         ("format" = Option<String>, Query, description = "`json`, `tsv`, `arrow` or `svg`; wins over `Accept`"),
     ),
     responses(
@@ -92,9 +94,10 @@ pub(crate) async fn get_profile(
     }
     query.only(&PROFILE_PARAMETERS)?;
     let missing_only = query.flag("missing_only")?;
+    let explain = query.flag("explain")?;
     let (dataset, model) = (query.one("dataset")?, query.one("model")?);
     let wanted = tissues(&snapshot, dataset, &query)?;
-    let Found { mut profile, timings } = find(&snapshot, &path.0, dataset, model).await?;
+    let Found { mut profile, timings } = find(&snapshot, &path.0, dataset, model, explain).await?;
     if let Some(wanted) = wanted {
         profile.tissues.retain(|one| wanted.contains(&one.tissue));
     }
@@ -102,7 +105,7 @@ pub(crate) async fn get_profile(
         profile.tissues.retain(|one| one.source != Source::Measured);
     }
     let digest = profile.model.as_ref().map(|model| model.digest.clone());
-    let rendered = Rendered::new(profile.write(format)?, format, &profile.dataset.version, digest.as_deref());
+    let rendered = Rendered::new(profile.write(format, explain)?, format, &profile.dataset.version, digest.as_deref());
     let rendered = Arc::new(rendered);
     let mut response = rendered.respond(&headers);
     response.extensions_mut().insert(timings);
@@ -187,7 +190,7 @@ pub(crate) async fn post_profiles(
     let completion = dataset.completion(body.model.as_deref())?.map(Arc::as_ref);
     let mut subjects = Vec::new();
     let mut order = Vec::new();
-    for item in submission::items(dataset, &state.limits, &body.genes)? {
+    for item in submission::items(dataset, &state.limits, &body)? {
         match item {
             Item::Subject(subject) => {
                 subjects.push(subject);
@@ -196,7 +199,7 @@ pub(crate) async fn post_profiles(
             Item::NotFound(query, problem) => order.push(Some((query, problem))),
         }
     }
-    let (profiles, timings) = complete::profiles(dataset, completion, &subjects).await?;
+    let (profiles, timings) = complete::profiles(dataset, completion, &subjects, body.explain).await?;
     let mut profiles = profiles.into_iter();
     let answered = order.into_iter().filter_map(|missed| match missed {
         None => profiles.next().map(|profile| BatchItem::Profile(Box::new(profile))),
@@ -208,8 +211,8 @@ pub(crate) async fn post_profiles(
             let paging_info = PagingInfo::whole(data.len());
             to_json(&ProfilesAnswer { data, paging_info })
         }
-        Format::Tsv => table(data.iter().map(BatchItem::row)).tsv().into_bytes(),
-        Format::Arrow => table(data.iter().map(BatchItem::row)).arrow()?,
+        Format::Tsv => table(data.iter().map(BatchItem::row), body.explain).tsv().into_bytes(),
+        Format::Arrow => table(data.iter().map(BatchItem::row), body.explain).arrow()?,
     };
     let version = &dataset.reference.dataset().version;
     let digest = completion.map(|completion| completion.model.digest.as_str());

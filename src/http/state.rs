@@ -3,15 +3,16 @@
 //! A request takes the snapshot once and keeps it to its end, so that a reload never changes an answer half way. The
 //! written answers are kept inside the snapshot and vanish with it. Knows no database: see [`Saver`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 
 use super::gate::Gate;
 use super::problem::{Kind, Problem};
 use super::rendered::RenderCache;
+use crate::completion::Reach;
 use crate::genome::{Biotype, Chromosome, GeneId};
 use crate::genotype::ReadLimits;
 use crate::inference::Engine;
@@ -19,6 +20,7 @@ use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::{ImputedProfile, ServedModel};
 use crate::prediction::selection::PanelCache;
 use crate::reference::Reference;
+use crate::reference::units::TissueSums;
 
 /// Imputed profiles that are kept in memory for each dataset and model: more than a genome has genes.
 const MOST_IMPUTED: usize = 100_000;
@@ -108,8 +110,8 @@ pub struct Completion {
     /// Its engine; it owns the dataset in the model's tissues.
     pub engine: Arc<Engine>,
     dataset_version: String,
-    /// Chromosomes that have a gene with a measured shape: elsewhere the model has no neighbour to read.
-    measured_chromosomes: HashSet<Chromosome>,
+    /// Where the model has genes to read.
+    pub(crate) reach: Reach,
     /// Profiles of known genes, each computed once.
     imputed: RwLock<HashMap<GeneId, Arc<ImputedProfile>>>,
     saver: Option<Saver>,
@@ -126,16 +128,8 @@ impl Completion {
     ) -> Self {
         let reference = engine.reference();
         let dataset_version = reference.dataset().version.clone();
-        let shaped = (0..reference.genes().len()).filter(|gene| reference.has_shape(*gene));
-        let place = |gene| reference.gene(gene).locus.as_ref().map(|locus| locus.chromosome.clone());
-        let measured_chromosomes = shaped.filter_map(place).collect();
-        Self { model, engine, dataset_version, measured_chromosomes, imputed: RwLock::new(saved), saver }
-    }
-
-    /// Returns whether the model has a neighbour to read on this chromosome.
-    #[must_use]
-    pub fn reaches(&self, chromosome: &Chromosome) -> bool {
-        self.measured_chromosomes.contains(chromosome)
+        let reach = Reach::of(reference);
+        Self { model, engine, dataset_version, reach, imputed: RwLock::new(saved), saver }
     }
 
     /// Returns a known gene's profile where it was imputed before.
@@ -188,6 +182,8 @@ pub struct LoadedDataset {
     pub(crate) biotypes: BTreeSet<Biotype>,
     /// Bases of the longest promoter.
     pub(crate) promoter_bases: Option<usize>,
+    /// What its values add up to, once a value in another unit is posted.
+    sums: OnceLock<TissueSums>,
 }
 
 impl LoadedDataset {
@@ -219,8 +215,14 @@ impl LoadedDataset {
             chromosomes,
             biotypes,
             promoter_bases,
+            sums: OnceLock::new(),
             reference,
         }
+    }
+
+    /// Returns what the dataset's values add up to, tissue by tissue.
+    pub(crate) fn sums(&self) -> &TissueSums {
+        self.sums.get_or_init(|| TissueSums::of(&self.reference))
     }
 
     /// Returns the model that a request names, or the default one; `None` where no model fits.

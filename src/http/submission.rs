@@ -12,11 +12,13 @@ use super::problem::{Kind, Problem, Wrong};
 use super::state::{HttpLimits, LoadedDataset};
 use crate::genome::{Biotype, Chromosome, Locus, Position, Promoter, Strand};
 use crate::model::Target;
+use crate::reference::Unit;
 
 /// After this many wrong items the rest is not listed.
 const MOST_ERRORS: usize = 20;
 const LONGEST_ID: usize = 200;
-const FIELDS: [&str; 9] = ["id", "chromosome", "tss", "start", "end", "strand", "biotype", "promoter", "observed"];
+const FIELDS: [&str; 10] =
+    ["id", "chromosome", "tss", "start", "end", "strand", "biotype", "promoter", "observed", "unit"];
 
 /// The body of `POST /v1/profiles`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -27,8 +29,14 @@ pub struct ProfilesBody {
     pub dataset: Option<String>,
     /// The model's name; the dataset's default one where it is left out.
     pub model: Option<String>,
+    /// The unit of `observed` where an item has none of its own: `tpm` or `rpkm`; the dataset's where it is left out.
+    #[schema(example = "tpm")]
+    pub unit: Option<String>,
+    /// Adds to each imputed tissue what the promoter, the neighbours and the gene's own measured tissues do to it.
+    #[serde(default)]
+    pub explain: bool,
     /// The genes: known ones as `{"gene": "DDX11"}`, new ones as `{"id", "chromosome", "tss", "strand", "biotype"?,
-    /// "promoter"?, "observed"?}`.
+    /// "promoter"?, "observed"?, "unit"?}`.
     #[schema(value_type = Vec<PostedGene>)]
     pub genes: Vec<Value>,
 }
@@ -60,9 +68,13 @@ pub struct PostedGene {
     biotype: Option<String>,
     /// Its promoter on its own strand, of A, C, G, T, N, in the window that the model reads.
     promoter: Option<String>,
-    /// What was measured, by tissue, in the dataset's unit.
+    /// What was measured, by tissue, in the dataset's unit where `unit` does not say otherwise.
     #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>)]
     observed: Option<Value>,
+    /// The unit of `observed`: `tpm` or `rpkm`. TPM is converted to the RPKM of a dataset by what the dataset's genes add
+    /// up to in each tissue, with a note; RPKM cannot be brought into a dataset in TPM, which does not tell that sum.
+    #[schema(example = "tpm")]
+    unit: Option<String>,
 }
 
 /// An item as it is answered.
@@ -78,7 +90,15 @@ pub(crate) enum Item {
 ///
 /// # Errors
 /// There are none or too many, or items are wrong; a known gene that is not found is no error.
-pub(crate) fn items(dataset: &LoadedDataset, limits: &HttpLimits, genes: &[Value]) -> Result<Vec<Item>, Problem> {
+pub(crate) fn items(dataset: &LoadedDataset, limits: &HttpLimits, body: &ProfilesBody) -> Result<Vec<Item>, Problem> {
+    let genes = &body.genes;
+    let usual = dataset.reference.dataset().unit;
+    let usual = body.unit.as_deref().map_or(Ok(usual), |text| {
+        unit(text).map_err(|detail| {
+            let wrong = Wrong { pointer: "unit".to_owned(), detail: detail.clone() };
+            Problem::new(Kind::InvalidItem, format!("unit: {detail}")).with_errors(vec![wrong])
+        })
+    })?;
     let whole = |detail: String| {
         let wrong = Wrong { pointer: "genes".to_owned(), detail: detail.clone() };
         Problem::new(Kind::InvalidItem, detail).with_errors(vec![wrong])
@@ -93,7 +113,7 @@ pub(crate) fn items(dataset: &LoadedDataset, limits: &HttpLimits, genes: &[Value
     let mut items = Vec::with_capacity(genes.len());
     let mut errors = Vec::new();
     for (index, value) in genes.iter().enumerate() {
-        match item(dataset, limits, index, value) {
+        match item((dataset, usual), limits, index, value) {
             Ok(item) => items.push(item),
             Err(wrong) => errors.push(wrong),
         }
@@ -110,13 +130,28 @@ pub(crate) fn items(dataset: &LoadedDataset, limits: &HttpLimits, genes: &[Value
     }
 }
 
-fn item(dataset: &LoadedDataset, limits: &HttpLimits, index: usize, value: &Value) -> Result<Item, Wrong> {
+/// Reads a unit.
+fn unit(text: &str) -> Result<Unit, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "tpm" => Ok(Unit::Tpm),
+        "rpkm" => Ok(Unit::Rpkm),
+        _ => Err("is no unit: write tpm or rpkm".to_owned()),
+    }
+}
+
+/// Reads an item; its observed values are in this unit where it does not name one.
+fn item(
+    (dataset, usual): (&LoadedDataset, Unit),
+    limits: &HttpLimits,
+    index: usize,
+    value: &Value,
+) -> Result<Item, Wrong> {
     let Value::Object(map) = value else {
         let detail = "is not an object: write {\"gene\": \"DDX11\"} or the fields of a new gene".to_owned();
         return Err(Wrong { pointer: format!("genes[{index}]"), detail });
     };
     let fields = Fields { index, map };
-    let Some(text) = fields.text("gene")? else { return new_gene(dataset, limits, &fields) };
+    let Some(text) = fields.text("gene")? else { return new_gene((dataset, usual), limits, &fields) };
     if let Some(other) = map.keys().find(|key| *key != "gene") {
         return Err(fields.wrong(other, "stands beside 'gene': a known gene takes no other field"));
     }
@@ -126,7 +161,7 @@ fn item(dataset: &LoadedDataset, limits: &HttpLimits, index: usize, value: &Valu
     })
 }
 
-fn new_gene(dataset: &LoadedDataset, limits: &HttpLimits, fields: &Fields<'_>) -> Result<Item, Wrong> {
+fn new_gene((dataset, usual): (&LoadedDataset, Unit), limits: &HttpLimits, fields: &Fields<'_>) -> Result<Item, Wrong> {
     if let Some(unknown) = fields.map.keys().find(|key| !FIELDS.contains(&key.as_str())) {
         return Err(fields.wrong(unknown, &format!("is no field of a gene: 'gene' alone, or {}", FIELDS.join(", "))));
     }
@@ -141,9 +176,11 @@ fn new_gene(dataset: &LoadedDataset, limits: &HttpLimits, fields: &Fields<'_>) -
     let locus = locus(dataset, fields)?;
     let biotype = fields.text("biotype")?.map(Biotype::new);
     let promoter = fields.text("promoter")?.map(|bases| promoter(limits, fields, bases)).transpose()?;
-    let observed = observed(dataset, fields)?;
+    let mut observed = observed(dataset, fields)?;
+    let posted = fields.text("unit")?.map(|text| unit(text).map_err(|detail| fields.wrong("unit", &detail)));
+    let converted = convert(dataset, fields, posted.transpose()?.unwrap_or(usual), &mut observed)?;
     let target = Target { locus, biotype, promoter, gene: None, measured: Vec::new() };
-    Ok(Item::Subject(Subject::New(Box::new(NewGene { id, target, observed }))))
+    Ok(Item::Subject(Subject::New(Box::new(NewGene { id, target, observed, converted }))))
 }
 
 fn locus(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Locus, Wrong> {
@@ -211,6 +248,25 @@ fn observed(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Vec<f32>, Wr
         };
     }
     Ok(values)
+}
+
+/// A unit, and by what the value of each tissue was multiplied.
+type Converted = Option<(Unit, Vec<(String, f64)>)>;
+
+/// Brings observed values into the dataset's unit.
+fn convert(dataset: &LoadedDataset, fields: &Fields<'_>, from: Unit, values: &mut [f32]) -> Result<Converted, Wrong> {
+    let reference = &dataset.reference;
+    if from == reference.dataset().unit || values.iter().all(|value| value.is_nan()) {
+        return Ok(None);
+    }
+    let mut factors = Vec::new();
+    for (at, value) in values.iter_mut().enumerate().filter(|(_, value)| value.is_finite()) {
+        let factor = dataset.sums().factor(reference, at, from);
+        let factor = factor.map_err(|error| fields.wrong("unit", &error.to_string()))?;
+        *value = (f64::from(*value) * factor) as f32;
+        factors.push((reference.tissues()[at].id().to_owned(), factor));
+    }
+    Ok(Some((from, factors)))
 }
 
 /// An item's fields, for errors that name them.

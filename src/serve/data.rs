@@ -16,7 +16,7 @@ use super::{Event, Loaded};
 use crate::http::state::{Save, Saver};
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::method::StoredModel;
-use crate::model::registry::{self, Loaded as LoadedFolder};
+use crate::model::registry::{self, Loaded as LoadedFolder, ModelFolder};
 use crate::model::served::ServedModel;
 use crate::reference::Reference;
 use crate::store::Store;
@@ -142,18 +142,38 @@ fn load_models(folder: &std::path::Path) -> anyhow::Result<BothKinds> {
         tracing::warn!(folder = %folder.display(), "there is no model: nothing is imputed");
     }
     for found in newest {
-        let loaded = registry::load(&found.path)
-            .with_context(|| format!("model {}@{} in {}", found.name, found.version, found.path.display()))?;
-        match loaded {
-            LoadedFolder::Profile(loaded) => models.push(Arc::new(ServedModel {
-                card: loaded.card,
-                digest: loaded.digest,
-                model: Arc::<dyn StoredModel>::from(loaded.model),
-            })),
-            LoadedFolder::Genotype(loaded) => expression_models.push(Arc::new(loaded)),
+        match load_model(&found)? {
+            EitherKind::Profile(model) => models.push(model),
+            EitherKind::Genotype(model) => expression_models.push(model),
         }
     }
     Ok((models, expression_models))
+}
+
+/// A model of either kind.
+#[derive(Debug)]
+pub enum EitherKind {
+    /// It imputes tissue profiles.
+    Profile(Arc<ServedModel>),
+    /// It predicts expression from genotypes.
+    Genotype(Arc<ServedGenotypeModel>),
+}
+
+/// Loads a model as it is served.
+///
+/// # Errors
+/// It does not pass its checks.
+pub fn load_model(found: &ModelFolder) -> anyhow::Result<EitherKind> {
+    let loaded = registry::load(&found.path)
+        .with_context(|| format!("model {}@{} in {}", found.name, found.version, found.path.display()))?;
+    Ok(match loaded {
+        LoadedFolder::Profile(loaded) => EitherKind::Profile(Arc::new(ServedModel {
+            card: loaded.card,
+            digest: loaded.digest,
+            model: Arc::<dyn StoredModel>::from(loaded.model),
+        })),
+        LoadedFolder::Genotype(loaded) => EitherKind::Genotype(Arc::new(loaded)),
+    })
 }
 
 async fn save(store: Arc<Store>, mut saves: mpsc::Receiver<Save>) {

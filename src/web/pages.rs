@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
 use super::{escape, path_segment, plot, rounded};
+use crate::completion::{fold_range, median};
 use crate::http::answer::{ProfileAnswer, Source};
 use crate::http::extract::{Query, Segment};
 use crate::http::genes::missing_name;
@@ -75,7 +76,7 @@ fn search_form(snapshot: &Snapshot, text: &str, dataset: Option<&str>) -> String
     }
     format!(
         "<form class=\"search\" action=\"/genes\" method=\"get\" role=\"search\"><input name=\"query\" type=\"search\" \
-         value=\"{}\" aria-label=\"Gene symbol or Ensembl identifier\" placeholder=\"Gene symbol or Ensembl id\" \
+         value=\"{}\" aria-label=\"Gene symbol or identifier\" placeholder=\"Gene symbol or identifier\" \
          autocomplete=\"off\" spellcheck=\"false\" maxlength=\"100\" required>{choice}<button>Show profile</button></form>",
         escape(text)
     )
@@ -131,7 +132,7 @@ async fn gene(state: State<Arc<AppState>>, path: Segment, query: Query, headers:
         Ok(chosen) => chosen,
         Err(problem) => return not_found(&snapshot, &path.0, None, &problem),
     };
-    match profiles::find(&snapshot, &path.0, dataset, model).await {
+    match profiles::find(&snapshot, &path.0, dataset, model, false).await {
         Ok(found) => {
             let search = search_form(&snapshot, "", dataset);
             let title = format!("{} · Tissuecast", found.profile.gene.symbol);
@@ -188,6 +189,9 @@ fn gene_content(profile: &ProfileAnswer, chosen: (Option<&str>, Option<&str>), h
     ] {
         let _ = write!(content, "<dt>{term}</dt><dd>{}</dd>", escape(&text));
     }
+    if let Some(text) = certainty(profile) {
+        let _ = write!(content, "<dt>Certainty</dt><dd>{}</dd>", escape(&text));
+    }
     content.push_str("</dl>");
     if !profile.notes.is_empty() {
         content.push_str("<ul class=\"notes\">");
@@ -201,6 +205,18 @@ fn gene_content(profile: &ProfileAnswer, chosen: (Option<&str>, Option<&str>), h
     references(&mut content, profile);
     values(&mut content, profile);
     content
+}
+
+/// How sure the imputed values are, in a sentence.
+fn certainty(profile: &ProfileAnswer) -> Option<String> {
+    let imputed = || profile.tissues.iter().filter(|one| one.source == Source::Imputed);
+    let range = median(imputed().filter_map(|one| fold_range(one.lower, one.upper)))?;
+    let count = imputed().count();
+    let tissues = if count == 1 { "1 imputed tissue".to_owned() } else { format!("{count} imputed tissues") };
+    Some(format!(
+        "{tissues}; the upper end of an interval is {} times its lower end (median, each with 1 added)",
+        rounded(range)
+    ))
 }
 
 fn downloads(content: &mut String, profile: &ProfileAnswer, chosen: (Option<&str>, Option<&str>), headers: &HeaderMap) {
@@ -254,8 +270,8 @@ fn values(content: &mut String, profile: &ProfileAnswer) {
     let _ = write!(
         content,
         "<h2>Values</h2><div class=\"scroll\"><table><caption>By tissue, in {}; relative is 0 at the lowest tissue and 1 \
-         at the highest</caption><thead><tr><th scope=\"col\">tissue</th><th scope=\"col\" class=\"number\">value</th>\
-         <th scope=\"col\" class=\"number\">interval</th><th scope=\"col\" class=\"number\">relative</th>\
+         at the highest; fold range is (1 + upper) ÷ (1 + lower), 1 would be certain</caption><thead><tr><th scope=\"col\">tissue</th><th scope=\"col\" class=\"number\">value</th>\
+         <th scope=\"col\" class=\"number\">interval</th><th scope=\"col\" class=\"number\">fold range</th><th scope=\"col\" class=\"number\">relative</th>\
          <th scope=\"col\">source</th></tr></thead><tbody>",
         profile.unit.to_uppercase()
     );
@@ -270,9 +286,10 @@ fn values(content: &mut String, profile: &ProfileAnswer) {
         let _ = write!(
             content,
             "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{interval}</td><td class=\"number\">{}</td>\
-             <td class=\"{source}\">{shown}</td></tr>",
+             <td class=\"number\">{}</td><td class=\"{source}\">{shown}</td></tr>",
             escape(&one.name),
             cell(one.value),
+            fold_range(one.lower, one.upper).map_or(String::new(), rounded),
             cell(one.relative),
         );
     }

@@ -280,11 +280,12 @@ fn bar(out: &mut String, axis: &Axis, quantity: Quantity, profile: &ProfileAnswe
         } else {
             format!("M{to:.1} {}v6", middle - 3.0)
         };
+        let path = format!("M{from:.1} {middle}H{to:.1}M{from:.1} {}v6{cap}", middle - 3.0);
+        // A light rim keeps the whisker visible on dark hatching.
         let _ = write!(
             out,
-            "<path d=\"M{from:.1} {middle}H{to:.1}M{from:.1} {}v6{cap}\" stroke=\"#17202a\" stroke-width=\"1.1\" \
-             fill=\"none\"/>",
-            middle - 3.0,
+            "<path d=\"{path}\" stroke=\"#ffffff\" stroke-width=\"3\" stroke-opacity=\"0.75\" fill=\"none\"/><path \
+             d=\"{path}\" stroke=\"#17202a\" stroke-width=\"1.1\" fill=\"none\"/>",
         );
         label = label.max(to);
     }
@@ -340,6 +341,7 @@ mod tests {
             lower: interval.map(|i| i.0),
             upper: interval.map(|i| i.1),
             relative: value.map(|_| 0.5),
+            explanation: None,
         }
     }
 

@@ -105,14 +105,14 @@ fn run(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
 }
 
 /// Runs a command that has to succeed; its output.
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
+pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     let (success, output, messages) = run(folder, arguments);
     assert!(success, "{arguments:?}: {output}{messages}");
     output
 }
 
 /// Runs a command that has to fail without a panic; its output and messages.
-fn fail(folder: &Path, arguments: &[&str]) -> String {
+pub fn fail(folder: &Path, arguments: &[&str]) -> String {
     let (success, output, messages) = run(folder, arguments);
     assert!(!success && !messages.contains("panicked"), "{arguments:?}: {output}{messages}");
     output + &messages
@@ -200,10 +200,11 @@ fn the_demo_empties_no_folder_but_its_own() {
 
 async fn a_schema_that_is_not_the_programs_is_refused(database: &TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 3] = [
+    let commands: [&[&str]; 4] = [
         &["serve", "--listen", "127.0.0.1:0"],
         &["train", "profile", "--dataset", "d", "--method", "copy-nearest", "--out", "models/m"],
         &["evaluate", "profile", "--dataset", "d"],
+        &["complete", "--dataset", "d", "--out", "d.tsv"],
     ];
     let refused = |says: &str| {
         for command in commands {
@@ -412,7 +413,7 @@ fn serve_answers_from_an_ingested_store_and_says_what_is_wrong_before_it_listens
 #[test]
 fn every_command_has_help_and_the_contract_is_the_committed_one() {
     let folder = tempfile::tempdir().unwrap();
-    let commands = "\nserve\ndemo\nmigrate\ningest\ntrain\ntrain profile\nevaluate\nevaluate profile\nmodels\nmodels list\n\
+    let commands = "\nserve\ndemo\nmigrate\ningest\ntrain\ntrain profile\nevaluate\nevaluate profile\ncomplete\nmodels\nmodels list\n\
                     models check\nopenapi";
     for command in commands.split('\n') {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -89,7 +89,11 @@ async fn measured_tissues_stay_and_only_the_others_are_imputed() {
     // less than the two differences ask for.
     let shift = ((3.0_f64.log2() - 1.0) + (0.0 - 3.0)) / 3.0;
     close(&profile["tissues"][1]["value"], (2.0 + shift).exp2() - 1.0);
-    assert!(profile["notes"].to_string().contains("follows the 2 measured tissues"), "{}", profile["notes"]);
+    assert!(
+        profile["notes"].to_string().contains("follows the 2 measured tissues of the gene"),
+        "{}",
+        profile["notes"]
+    );
     let missing = app.get("/v1/genes/DELTA/profile?missing_only=true").await.json();
     assert_eq!(column(&missing, "tissue"), ["Lung", "Whole_Blood"]);
 }

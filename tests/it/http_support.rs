@@ -110,25 +110,68 @@ impl ProfileModel for NearestTwo {
     }
 }
 
-/// A served model of that kind; half widths of 0.5 on the log scale.
-pub fn served(model: NearestTwo, unit: Unit, tissues: &[&str]) -> Arc<ServedModel> {
-    let calibration = (model.scale == Scale::Log2).then(|| Calibration {
-        level: 0.9,
-        strata: vec![Stratum {
-            known: Known::None,
-            half_width: vec![0.5; tissues.len()],
-            genes: 10,
-            coverage: 0.905,
-            coverage_by_tissue: vec![0.905; tissues.len()],
-        }],
-    });
+/// Reads a gene's own tissues: the mean of what its neighbours say of a tissue and of what is known of the gene itself,
+/// half a unit more where a promoter is known; surer of a gene of which something is known, and of the first tissue.
+#[derive(Debug)]
+pub struct OwnAndNear(pub NearestTwo);
+
+impl OwnAndNear {
+    fn one(&self, reference: &Reference, target: &Target) -> Result<Prediction, ModelError> {
+        let own: Vec<f32> = target.measured.iter().filter(|x| x.is_finite()).map(|x| (1.0 + x).log2()).collect();
+        let own = (!own.is_empty()).then(|| own.iter().sum::<f32>() / own.len() as f32);
+        let near = match (self.0.one(reference, target), own) {
+            (Ok(near), _) => Some(near),
+            (Err(ModelError::NoReferenceGene), Some(_)) => None,
+            (Err(error), _) => return Err(error),
+        };
+        let promoter = if target.promoter.is_some() { 0.5 } else { 0.0 };
+        let value = |at: usize| match (near.as_ref().map(|near| near.values[at]), own) {
+            (Some(near), Some(own)) => f32::midpoint(near, own) + promoter,
+            (near, own) => near.or(own).unwrap_or(0.0) + promoter,
+        };
+        let tissues = 0..reference.tissues().len();
+        let spread = tissues.clone().map(|at| if own.is_some() && at == 0 { 0.5 } else { 1.0 });
+        let spread = spread.collect();
+        let references = near.as_ref().map_or(Vec::new(), |near| near.references.clone());
+        Ok(Prediction { values: tissues.map(value).collect(), spread, references })
+    }
+}
+
+impl ProfileModel for OwnAndNear {
+    fn scale(&self) -> Scale {
+        Scale::Log2
+    }
+
+    fn reads_measured(&self) -> bool {
+        true
+    }
+
+    fn predict(&self, reference: &Reference, targets: &[Target]) -> Result<Vec<Prediction>, ModelError> {
+        targets.iter().map(|target| self.one(reference, target)).collect()
+    }
+}
+
+/// A served model of these kinds; half widths of 0.5 on the log scale, 0.25 where much is known of the gene.
+pub fn served(model: impl ProfileModel + 'static, unit: Unit, tissues: &[&str]) -> Arc<ServedModel> {
+    let stratum = |known: Known, half: f32| Stratum {
+        known,
+        half_width: vec![half; tissues.len()],
+        genes: 10,
+        coverage: 0.905,
+        coverage_by_tissue: vec![0.905; tissues.len()],
+    };
+    let mut strata = vec![stratum(Known::None, 0.5)];
+    if model.reads_measured() {
+        strata.extend([stratum(Known::Few, 0.5), stratum(Known::Many, 0.25)]);
+    }
+    let calibration = (model.scale() == Scale::Log2).then_some(Calibration { level: 0.9, strata });
     let card = Card {
         schema: SCHEMA,
         name: "nearest-two".to_owned(),
         version: "1.0.0".to_owned(),
         method: "distance".to_owned(),
         description: "the mean of the two nearest measured genes".to_owned(),
-        scale: model.scale,
+        scale: model.scale(),
         unit,
         tissues: tissues.iter().map(|name| Tissue::from_name(name).id().to_owned()).collect(),
         training: TrainingRecord {
@@ -163,8 +206,13 @@ pub fn record(id: &str, symbol: &str, place: Option<(&str, u32, u32, Strand)>, v
     GeneRecord { gene, expression: values.map(<[f32]>::to_vec), promoter: None }
 }
 
-/// The small dataset.
+/// The small dataset, in TPM.
 pub fn reference(name: &str) -> Arc<Reference> {
+    reference_in(name, Unit::Tpm)
+}
+
+/// The small dataset in a unit.
+pub fn reference_in(name: &str, unit: Unit) -> Arc<Reference> {
     let nan = f32::NAN;
     let plus = Strand::Forward;
     let records = vec![
@@ -179,7 +227,7 @@ pub fn reference(name: &str) -> Arc<Reference> {
         record("ENSG00000000009", "LONELY", Some(("X", 1_000, 2_000, plus)), None),
     ];
     let assembly = Assembly::parse("GRCh38").unwrap();
-    let dataset = Dataset { name: name.to_owned(), version: format!("{name}-v1"), assembly, unit: Unit::Tpm };
+    let dataset = Dataset { name: name.to_owned(), version: format!("{name}-v1"), assembly, unit };
     Arc::new(Reference::new(dataset, TISSUES.iter().map(|name| Tissue::from_name(name)).collect(), records))
 }
 
@@ -193,6 +241,7 @@ pub struct App {
 pub struct Setup {
     pub model: Option<Arc<ServedModel>>,
     pub datasets: Vec<&'static str>,
+    pub unit: Unit,
     pub limits: HttpLimits,
     pub engine: Limits,
     pub saver: Option<Saver>,
@@ -204,6 +253,7 @@ impl Default for Setup {
         Self {
             model: Some(served(NearestTwo::new(Scale::Log2), Unit::Tpm, &TISSUES)),
             datasets: vec!["small"],
+            unit: Unit::Tpm,
             limits: HttpLimits::default(),
             engine: Limits::default(),
             saver: None,
@@ -306,7 +356,7 @@ impl Setup {
     pub fn build(self) -> App {
         let mut datasets = Vec::new();
         for name in &self.datasets {
-            let reference = reference(name);
+            let reference = reference_in(name, self.unit);
             let (mut completions, mut unfit) = (Vec::new(), BTreeMap::new());
             if let Some(model) = &self.model {
                 match model.reference_for(&reference) {

@@ -4,10 +4,13 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod binary;
+mod complete;
 mod engine;
 mod fuzz;
 mod generator;
 mod http;
+mod http_explain;
+mod http_missing;
 mod http_odds;
 mod http_predictions;
 mod http_problems;
@@ -17,6 +20,7 @@ mod import;
 mod ingest;
 mod lab;
 mod layering;
+mod maize;
 mod pages;
 mod predict_command;
 mod real_genotypes;
