@@ -108,7 +108,7 @@ struct TrainProfile {
     #[command(flatten)]
     fit: FitArgs,
     /// The method; `tissuecast evaluate profile --help` says what each one is.
-    #[arg(long, env = "TISSUECAST_METHOD", default_value = "hybrid", value_parser = ProfileMethod::parse)]
+    #[arg(long, env = "TISSUECAST_METHOD", default_value = "context", value_parser = ProfileMethod::parse)]
     method: ProfileMethod,
     /// What the model's numbers are.
     #[arg(long, env = "TISSUECAST_SCALE", value_enum, default_value_t = ScaleArg::Log2)]
