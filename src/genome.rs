@@ -59,12 +59,14 @@ pub enum GenomeError {
 pub struct Chromosome(Arc<str>);
 
 impl Chromosome {
-    /// Parses a chromosome's name; numbers and the letters X, Y, M, W, Z get the prefix `chr`, `MT` is `chrM`.
+    /// Parses a chromosome's name; numbers, numbers with a letter such as barley's `1H` or a fly's `2L`, and the letters
+    /// X, Y, M, W, Z get the prefix `chr`, `MT` is `chrM`.
     ///
     /// ```
     /// use tissuecast::genome::Chromosome;
     /// assert_eq!(Chromosome::parse("12")?.as_str(), "chr12");
     /// assert_eq!(Chromosome::parse("MT")?, Chromosome::parse("chrM")?);
+    /// assert_eq!(Chromosome::parse("1H")?, Chromosome::parse("chr1H")?);
     /// assert_eq!(Chromosome::parse("scaffold_7")?.as_str(), "scaffold_7");
     /// # Ok::<(), tissuecast::genome::GenomeError>(())
     /// ```
@@ -83,7 +85,7 @@ impl Chromosome {
         let name = match upper.as_str() {
             "MT" => "chrM".to_owned(),
             "X" | "Y" | "M" | "W" | "Z" => format!("chr{upper}"),
-            _ if bare.bytes().all(|b| b.is_ascii_digit()) => format!("chr{bare}"),
+            _ if numbered(bare) => format!("chr{upper}"),
             _ => text.to_owned(),
         };
         Ok(Self(name.into()))
@@ -137,6 +139,12 @@ impl From<Chromosome> for String {
     fn from(chromosome: Chromosome) -> Self {
         chromosome.0.to_string()
     }
+}
+
+/// Whether a name is a number, with or without one letter behind it.
+fn numbered(bare: &str) -> bool {
+    let digits = bare.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    !digits.is_empty() && bare.len() - digits.len() <= 1 && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A base of a chromosome, counted from 1.
@@ -237,6 +245,23 @@ mod tests {
         names.sort();
         let names: Vec<_> = names.iter().map(Chromosome::as_str).collect();
         assert_eq!(names, ["chr2", "chr10", "chrM", "chrX", "scaffold_1"]);
+    }
+
+    #[test]
+    fn one_chromosome_has_one_name() {
+        for (name, others) in [
+            ("chr2", ["2", "Chr2", "CHR2"]),
+            ("chr1H", ["1H", "chr1h", "Chr1H"]),
+            ("chrM", ["MT", "m", "chrMT"]),
+            ("chrW", ["w", "W", "ChrW"]),
+        ] {
+            for other in others {
+                assert_eq!(Chromosome::parse(other).unwrap().as_str(), name, "{other}");
+            }
+        }
+        for name in ["scaf_21", "Pt", "chr1_KI270706v1_random", "1_random", "H1", "7HL", "GL000192.1"] {
+            assert_eq!(Chromosome::parse(name).unwrap().as_str(), name);
+        }
     }
 
     #[test]

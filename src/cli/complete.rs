@@ -100,7 +100,7 @@ impl Complete {
         let sink = form.start(&self.out, filler.dataset())?;
         let (tally, places) = tokio::select! {
             done = fill(&store, &filler, sink) => done?,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted: no file was written; what was imputed so far is kept"),
+            _ = tokio::signal::ctrl_c() => bail!("interrupted: no file was written; the next run goes on from what the store has kept by now"),
         };
         store.close().await;
         print!("{}", summary(&filler, &tally, started.elapsed().as_secs_f64()));
