@@ -161,6 +161,12 @@ impl Target {
         self.measured.iter().filter(|value| value.is_finite()).count()
     }
 
+    /// Returns whether a base of its promoter is known.
+    #[must_use]
+    pub fn has_promoter(&self) -> bool {
+        self.promoter.as_ref().is_some_and(|promoter| promoter.known() > 0)
+    }
+
     /// Returns the same gene with one thing taken away that a prediction can rest on.
     #[must_use]
     pub fn without(&self, part: Part) -> Self {

@@ -46,7 +46,8 @@ enum EvaluateCommand {
 struct EvaluateProfile {
     #[command(flatten)]
     fit: FitArgs,
-    /// Methods to fit now, besides the baselines: `published-hybrid`, `hybrid`.
+    /// Methods to fit now, besides the baselines: `published-hybrid`, `hybrid` (its trees on a ridge), `context` (the
+    /// default of `train`: surroundings, the gene's own tissues, attention; on the log2 scale only).
     #[arg(long, env = "TISSUECAST_METHODS", value_delimiter = ',', value_parser = ProfileMethod::parse)]
     methods: Vec<ProfileMethod>,
     /// The scales to fit on.
@@ -136,8 +137,10 @@ impl EvaluateProfile {
         for scale in self.scales.iter().copied().map(Scale::from) {
             let plan = self.fit.plan(scale);
             fitted.extend(fit_baselines_with(reference, split, &plan, &BaselineKind::ALL)?);
-            for method in &self.methods {
-                let ablations: &[Ablation] = if self.ablations { &Ablation::ALL } else { &[] };
+            let on_scale = |method: &&ProfileMethod| scale == Scale::Log2 || **method != ProfileMethod::Context;
+            for method in self.methods.iter().filter(on_scale) {
+                let has_parts = matches!(method, ProfileMethod::Hybrid | ProfileMethod::PublishedHybrid);
+                let ablations: &[Ablation] = if self.ablations && has_parts { &Ablation::ALL } else { &[] };
                 for ablation in std::iter::once(&Ablation::None).chain(ablations) {
                     let mut one = fit_one(reference, split, &HybridPlan { ablation: *ablation, ..plan }, *method)?;
                     if one.controls && scale == Scale::Log2 && self.hidden != HiddenArg::None {
@@ -157,7 +160,7 @@ impl EvaluateProfile {
                 name,
                 model: &*loaded.model as &dyn ProfileModel,
                 controls: true,
-                calibration: loaded.card.calibration.as_ref(),
+                calibration: loaded.card.calibration.as_ref().filter(|_| set_elsewhere(loaded, split)),
             }))
             .collect();
         let settings =
@@ -225,6 +228,12 @@ impl EvaluateProfile {
         }
         Ok(loaded)
     }
+}
+
+/// Returns whether a model's intervals were set on none of the held-out chromosomes: elsewhere their coverage says nothing.
+fn set_elsewhere(loaded: &LoadedModel, split: &Split) -> bool {
+    let set_on = &loaded.card.training.calibration_chromosomes;
+    !split.held_out_chromosomes.iter().any(|held_out| set_on.iter().any(|name| name == held_out.as_str()))
 }
 
 /// Fits the baselines that a method is compared with, on the plan's scale; not the method itself.

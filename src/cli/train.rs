@@ -59,10 +59,10 @@ pub struct FitArgs {
     /// Chromosomes that networks stop by and intervals are set on; left out, they are chosen likewise, about a tenth.
     #[arg(long, env = "TISSUECAST_CALIBRATION_CHROMOSOMES", value_name = "LIST")]
     pub calibration_chromosomes: Option<String>,
-    /// The size of the hybrids' parts: as published, or sized for two cores.
+    /// The size of the hybrids' parts: as published, or sized for two cores; other methods have none.
     #[arg(long, env = "TISSUECAST_PRESET", value_enum, default_value_t = PresetArg::Compact)]
     pub preset: PresetArg,
-    /// Members of a hybrid: each network learns from the folds that its trees do not learn from.
+    /// Members of a hybrid: each network learns from the folds that its trees do not learn from; other methods have none.
     #[arg(long, env = "TISSUECAST_MEMBERS", default_value_t = 2)]
     pub members: usize,
     /// The promoters' base, from 0, at which transcription starts.

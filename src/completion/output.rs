@@ -123,7 +123,7 @@ enum Packed {
 impl Partial {
     pub(super) fn create(place: &Path, gzip: bool) -> Result<Self, WriteError> {
         let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let temporary = place.with_file_name(format!(".{name}.partial"));
+        let temporary = place.with_file_name(format!(".{name}.{}.partial", std::process::id()));
         let file = File::create(&temporary).map_err(io_error(place))?;
         let buffer = BufWriter::with_capacity(BUFFER, file);
         let writer = if gzip {

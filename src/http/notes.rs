@@ -75,10 +75,25 @@ pub(crate) fn own_tissues(
             Known::Many => "more than a quarter",
             Known::None | Known::Few => "up to a quarter",
         };
+        let known = Known::of(read, completion.model.card.tissues.len());
+        let calibration = completion.model.card.calibration.as_ref();
+        let intervals = match calibration.and_then(|all| all.of(known)) {
+            Some(stratum) if stratum.known == known => {
+                format!(", and the intervals are those of genes with {case} of their tissues known")
+            }
+            _ => String::new(),
+        };
         return Some(format!(
-            "the model read {} of the gene itself, beside {beside}: level and shape of the imputed values follow them, and \
-             the intervals are those of genes with {case} of their tissues known",
+            "the model read {} of the gene itself, beside {beside}: level and shape of the imputed values follow \
+             them{intervals}",
             tissues(read)
+        ));
+    }
+    if completion.model.reads_measured_of(reference) {
+        return Some(format!(
+            "the {} of the gene {} of tissues that the model does not know and had no part in the imputed values",
+            tissues(own),
+            if own == 1 { "is" } else { "are" },
         ));
     }
     if completion.model.has_level_in(reference) {

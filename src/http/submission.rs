@@ -241,14 +241,17 @@ fn observed(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Vec<f32>, Wr
             Value::Null => f32::NAN,
             Value::Number(number) => {
                 // Read from the number's text, so that it is rounded once.
-                let number = f32::from_str(&number.to_string()).ok().filter(|x| x.is_finite() && *x >= 0.0);
-                number.ok_or_else(|| within("is not a number of at least 0"))?
+                let number = f32::from_str(&number.to_string()).ok().filter(|x| (0.0..=MOST_EXPRESSION).contains(x));
+                number.ok_or_else(|| within("is not a number from 0 to 10⁹, more than which nothing is expressed"))?
             }
             _ => return Err(within("is not a number of at least 0, or null")),
         };
     }
     Ok(values)
 }
+
+/// More than any gene's expression in any unit: past it, numbers are a mistake and would drown all others.
+const MOST_EXPRESSION: f32 = 1e9;
 
 /// A unit, and by what the value of each tissue was multiplied.
 type Converted = Option<(Unit, Vec<(String, f64)>)>;

@@ -66,7 +66,8 @@ pub struct ContextSettings {
     pub scaling: ContextScaling,
     /// The components of each mixture; there are as many mixtures and tree ensembles as entries.
     pub components: Vec<usize>,
-    /// The variance of a measured value around the gene's own, log2(1 + x).
+    /// The variance of what a mixture is told around the gene's own: of measured values, log2(1 + x), and of the guess's
+    /// places on the axes.
     pub noise: f64,
     /// The shape of the network.
     pub network: ContextNetworkSettings,

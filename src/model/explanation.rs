@@ -30,7 +30,7 @@ pub struct Explanation {
 #[must_use]
 pub fn parts(target: &Target) -> Vec<Part> {
     let has = |part: &Part| match part {
-        Part::Promoter => target.promoter.is_some(),
+        Part::Promoter => target.has_promoter(),
         Part::Neighbours => true,
         Part::OwnTissues => target.known_tissues() > 0,
     };

@@ -230,7 +230,7 @@ impl Features {
             subset,
             bandwidths_bp: bandwidths.to_vec(),
         };
-        let blocks = vec![
+        let mut blocks = vec![
             FeatureBlock::Own,
             FeatureBlock::Context,
             FeatureBlock::FlankContext { side: 2 },
@@ -249,12 +249,12 @@ impl Features {
             FeatureBlock::PromoterKmers { k: 5, window: None },
             FeatureBlock::PromoterKmers { k: 5, window: Some([tss.saturating_sub(150), tss + 50]) },
             FeatureBlock::PromoterKmers { k: 4, window: Some([tss + 50, tss + 500]) },
-            FeatureBlock::StrandedKmers { k: 4, window: [tss.saturating_sub(500), tss.saturating_sub(150).max(1)] },
-            FeatureBlock::StrandedKmers { k: 4, window: [tss.saturating_sub(150), tss.max(1)] },
-            FeatureBlock::StrandedKmers { k: 4, window: [tss, tss + 200] },
-            FeatureBlock::StrandedKmers { k: 4, window: [tss + 200, tss + 500] },
-            FeatureBlock::PromoterComposition { bin: 100, bins: 15 },
         ];
+        let borders = [tss.saturating_sub(500), tss.saturating_sub(150), tss, tss + 200, tss + 500];
+        // A promoter that begins at its start has nothing before it.
+        let windows = borders.array_windows().filter(|[start, end]| start < end);
+        blocks.extend(windows.map(|window| FeatureBlock::StrandedKmers { k: 4, window: *window }));
+        blocks.push(FeatureBlock::PromoterComposition { bin: 100, bins: 15 });
         Self { blocks }
     }
 

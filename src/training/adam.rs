@@ -79,9 +79,14 @@ impl Adam {
     }
 }
 
-/// Returns a learned variable that no gradient reaches, if there is one: it would never learn.
-pub(super) fn unreached(variables: &Variables, parts: &[GradStore]) -> Result<Option<String>> {
-    for (name, var) in variables.learned() {
+/// Returns a learned variable that no gradient reaches, if there is one: it would never learn. Those that the data have
+/// nothing for are `spared`.
+pub(super) fn unreached(
+    variables: &Variables,
+    parts: &[GradStore],
+    spared: impl Fn(&str) -> bool,
+) -> Result<Option<String>> {
+    for (name, var) in variables.learned().filter(|(name, _)| !spared(name)) {
         let mut reached = false;
         for gradient in parts.iter().filter_map(|part| part.get(var)) {
             reached |= gradient.abs()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()? > 0.0;

@@ -45,8 +45,15 @@ pub fn calibrate(
         }
         let hide = |purpose: &str| generator(seed, &format!("{purpose} of genes with {} tissues", known.as_str()));
         let errors = relative_errors(model, reference, calibration, known, &mut hide("calibration"))?;
+        // A tissue that was never hidden has no error to go by.
+        if errors.iter().any(Vec::is_empty) {
+            continue;
+        }
         let half_width: Vec<f32> = errors.into_iter().map(|errors| conformal_quantile(errors, LEVEL)).collect();
         let unseen = relative_errors(model, reference, test, known, &mut hide("test"))?;
+        if unseen.iter().any(Vec::is_empty) {
+            continue;
+        }
         let within = |(errors, width): (&Vec<f32>, &f32)| errors.iter().filter(|error| *error <= width).count();
         let covered: Vec<usize> = unseen.iter().zip(&half_width).map(within).collect();
         let share = |covered: usize, all: usize| covered as f64 / all.max(1) as f64;
@@ -105,7 +112,8 @@ fn relative_errors(
     Ok(errors)
 }
 
-/// Returns the smallest error that at least a share `level` of new ones will not pass: rank ⌈(n + 1) · level⌉.
+/// Returns the smallest error that at least a share `level` of new ones will not pass: rank ⌈(n + 1) · level⌉, or the
+/// greatest error where there are too few for that.
 fn conformal_quantile(mut errors: Vec<f32>, level: f64) -> f32 {
     errors.sort_by(f32::total_cmp);
     #[expect(clippy::cast_sign_loss, reason = "a rank is not below 0")]

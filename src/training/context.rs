@@ -2,7 +2,8 @@
 //!
 //! The training genes are dealt into folds by chromosome. What the network reads of a training gene comes from parts
 //! that were not fitted to its fold, as it will with genes that nobody has seen. Imports `reference`, `model` and its
-//! siblings. The same genes, settings and seed give the same weights.
+//! siblings. As usual where models are stacked, the parts themselves learned from what earlier parts, fitted to other
+//! folds, said. The same genes, settings and seed give the same weights.
 
 mod mixture;
 mod network;
@@ -71,12 +72,10 @@ pub fn fit_context(
     fit: &ContextFit,
     progress: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<ContextModel, TrainError> {
-    let folds = inner_folds(reference, train, fit.members.max(2));
-    if folds.len() < 2 || folds.iter().any(|fold| fold.len() < FEWEST) {
-        return Err(TrainError::Plan("at least two chromosomes, or eight genes, to train on"));
-    }
+    let folds = deal(reference, train, fit.members.max(2))
+        .ok_or(TrainError::Plan("at least eight genes with a place and a complete profile to train on"))?;
     progress(Step::Base);
-    let ridge_settings = BaselineSettings { promoter_tss: fit.promoter_tss, inner_folds: fit.members.max(2) };
+    let ridge_settings = BaselineSettings { promoter_tss: fit.promoter_tss, inner_folds: folds.len() };
     let ridge = fit_surroundings(reference, &folds.concat(), Scale::Log2, ridge_settings)?;
     let mut genes = Genes::new(reference, &folds);
     genes.set_ridge(ridge.held_out.iter().map(|(gene, outputs)| (*gene, outputs.as_slice())))?;
@@ -106,6 +105,23 @@ pub fn fit_context(
         NetworkFit { reference, settings: &settings, lessons: &lessons, epochs: fit.epochs, seed: fit.seed };
     let network = fit_network(&network_fit, progress)?;
     Ok(ContextModel::try_new(settings, ridge.model, members, network)?)
+}
+
+/// Deals genes into up to `most` folds of which none is tiny and none has nearly all genes: whole chromosomes where that
+/// can be, two halves of the genome otherwise.
+fn deal(reference: &Reference, genes: &[GeneIndex], most: usize) -> Option<Vec<Vec<GeneIndex>>> {
+    let is_even = |folds: &Vec<Vec<GeneIndex>>| {
+        let sizes = || folds.iter().map(Vec::len);
+        let largest = sizes().max().unwrap_or(0);
+        folds.len() > 1 && sizes().all(|size| size >= FEWEST) && 4 * largest <= 3 * sizes().sum::<usize>()
+    };
+    let whole = (2..=most).rev().map(|count| inner_folds(reference, genes, count)).find(is_even);
+    whole.or_else(|| {
+        // An index is a place: genes are in genome order.
+        let mut all = inner_folds(reference, genes, 1).concat();
+        all.sort_unstable();
+        Some(all.chunks(all.len().div_ceil(2).max(1)).map(<[_]>::to_vec).collect()).filter(is_even)
+    })
 }
 
 /// The training genes in the order of their folds, with what is found out about them step by step.

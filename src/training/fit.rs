@@ -348,10 +348,8 @@ impl Trainer {
 
 /// Checks that a gradient reaches every variable; the vector for unknown promoters has one only where there are any.
 fn check_gradients(network: &PairNetwork, gradients: &[GradStore], any_missing: bool) -> Result<(), FitError> {
-    match unreached(network.variables(), gradients)? {
-        Some(name) if any_missing || name != PairNetwork::MISSING_PROMOTER => Err(FitError::NoGradient(name)),
-        _ => Ok(()),
-    }
+    let spared = |name: &str| !any_missing && name == PairNetwork::MISSING_PROMOTER;
+    unreached(network.variables(), gradients, spared)?.map_or(Ok(()), |name| Err(FitError::NoGradient(name)))
 }
 
 /// Computes the mean squared error, every promoter encoded once.

@@ -73,8 +73,11 @@ async fn a_maize_genome_is_ingested_trained_on_completed_and_served(database: &T
         run("ingest --dataset maize --expression maize.gct --annotation maize.gtf --promoters maize.fa --assembly \
                     Zm-B73-REFERENCE-NAM-5.0 --unit tpm");
     assert!(said.contains("Zm-B73-REFERENCE-NAM-5.0") && !said.contains("GTEx"), "{said}");
-    run("train profile --dataset maize --method ridge-nearest --holdout-chromosomes 5,6 --calibration-chromosomes 4 \
-         --out models/maize");
+    let said =
+        run("train profile --dataset maize --holdout-chromosomes 5,6 --calibration-chromosomes 4 --out models/maize");
+    for known in ["none", "few", "many"] {
+        assert!(said.contains(&format!("{known} of the gene's own tissues known")), "{said}");
+    }
     let said = run("complete --dataset maize --out maize.completed.tsv");
     let table = fs::read_to_string(folder.join("maize.completed.tsv")).unwrap();
     assert_eq!(table.lines().count(), 1 + GENES * TISSUES.len());
@@ -118,6 +121,9 @@ async fn a_maize_genome_is_ingested_trained_on_completed_and_served(database: &T
     let data = answer.json()["data"].clone();
     assert_eq!(column(&data[0], "source"), ["measured", "imputed", "measured", "imputed", "imputed"]);
     assert_eq!((&data[0]["tissues"], &data[0]["tissues"]), (&data[1]["tissues"], &data[2]["tissues"]));
-    assert!(data[0]["tissues"][1]["explanation"]["neighbours"]["moved"].is_number(), "{}", data[0]);
+    for part in ["neighbours", "own_tissues"] {
+        assert!(data[0]["tissues"][1]["explanation"][part]["moved"].is_number(), "{}", data[0]);
+    }
+    assert!(data[0]["notes"].to_string().contains("2 measured tissues"), "{}", data[0]["notes"]);
     assert_eq!(column(&data[3], "source"), ["measured", "unknown", "measured", "unknown", "unknown"]);
 }

@@ -138,7 +138,7 @@ impl Mixture {
         })
     }
 
-    /// Returns the tensors of a file, each name behind `prefix`.
+    /// Returns the tensors of a file: name, shape, numbers.
     #[must_use]
     pub fn tensors(&self) -> [(&'static str, Vec<usize>, &[f32]); 3] {
         let components = self.log_weights.len();

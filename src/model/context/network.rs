@@ -16,11 +16,11 @@ use crate::model::tissue_transformer::{AttentionLayer, TissueSettings};
 pub const TISSUE: usize = 7;
 /// Numbers of a neighbour's token beside its profile.
 pub const PLACE: usize = 9;
-/// Numbers of the gene's own token beside its measured profile: strand-free biotype classes, promoter known, share of
-/// tissues known.
+/// Numbers of the gene's own token beside its measured profile: its biotype's class, whether its promoter is known, and
+/// the share of tissues that are known.
 pub const OWN: usize = 6;
 
-/// Starting corrections are this much smaller than the layers' rule would make them: the first answer is nearly that of
+/// Corrections are this much smaller than the heads' sums, so that with starting weights the answer is nearly that of
 /// the parts below.
 const HEAD_SCALE: f64 = 0.1;
 

@@ -36,7 +36,7 @@ pub fn read(reference: &Reference, settings: &ContextSettings, reading: &Reading
         if let Some(class) = biotype_class(target.biotype.as_ref()) {
             own[class] = 1.0;
         }
-        own[BIOTYPE_CLASSES] = if target.promoter.is_some() { 1.0 } else { 0.0 };
+        own[BIOTYPE_CLASSES] = if target.has_promoter() { 1.0 } else { 0.0 };
         own[BIOTYPE_CLASSES + 1] = share;
         batch.own.extend(own);
         for at in 0..tissues {

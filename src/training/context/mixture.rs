@@ -1,7 +1,7 @@
 //! Fits a mixture of Gaussians by expectation–maximisation, its covariances drawn towards a common one.
 //!
-//! Many components have few genes for their many numbers: each covariance is averaged with the pooled one as if
-//! `prior_genes` more genes had that. Starts from k-means. Imports the mixture. Invariant: rows, settings and seed decide
+//! Many components have few genes for their many numbers: each covariance is averaged with the pooled one, made as quiet
+//! as the component, as if `prior_genes` more genes had that. Starts from k-means. Imports the mixture. Invariant: rows, settings and seed decide
 //! every bit; the number of threads does not.
 
 use rand::RngExt as _;
@@ -27,6 +27,8 @@ pub(super) struct MixtureSettings {
 
 /// Rows for each component at least.
 const ROWS_A_COMPONENT: usize = 200;
+/// The weight of the diagonal beside a single component's covariance, in rows.
+const ROWS_OF_DIAGONAL: f64 = 20.0;
 /// Rounds of k-means.
 const START_ROUNDS: usize = 15;
 /// What is added to every variance.
@@ -53,7 +55,14 @@ pub(super) fn fit_mixture(rows: &[f64], width: usize, settings: &MixtureSettings
         shares[row * components + label] = 1.0;
     }
     let start = moments(rows, width, &shares, components);
-    let pooled = pooled(&start, components, width);
+    let mut pooled = pooled(&start, components, width);
+    if components == 1 {
+        // A single component is its own pooled covariance: what it is drawn towards is then the diagonal.
+        let kept = count as f64 / (count as f64 + ROWS_OF_DIAGONAL);
+        for row in 0..width {
+            pooled[triangle(row)..triangle(row) + row].iter_mut().for_each(|value| *value *= kept);
+        }
+    }
     let mut state = maximise(&start, width, settings.prior_genes, &pooled);
     for _ in 0..settings.rounds {
         expect(rows, width, &state, &mut shares)?;
@@ -156,6 +165,8 @@ fn maximise(moments: &Moments, width: usize, prior: f64, pooled: &[f64]) -> Stat
         let own = scatter(moments, component, width);
         // A component of quiet genes is drawn towards a quiet version of the pooled covariance.
         let quiet = (trace(&own, width) / weight / trace(pooled, width).max(1e-9)).min(1.0);
+        // One that lost all its genes is nobody's, and must not become a spike.
+        let quiet = if weight < 1.0 { 1.0 } else { quiet };
         let first = state.covariances.len();
         let mixed = own.iter().zip(pooled).map(|(own, pooled)| (own + prior * quiet * pooled) / (weight + prior));
         state.covariances.extend(mixed);

@@ -89,7 +89,18 @@ pub(super) fn fit_network(
             let (losses, gradients): (Vec<f64>, Vec<GradStore>) =
                 done.collect::<Result<Vec<_>, ModelError>>()?.into_iter().unzip();
             if !checked && parts.iter().any(|(hidden, _)| hidden.both_kinds) {
-                if let Some(name) = unreached(network.variables(), &gradients).map_err(ModelError::from)? {
+                let blank = |of: fn(&ContextBatch) -> &Vec<f32>| {
+                    parts.iter().all(|(hidden, _)| of(&hidden.tokens).iter().all(|number| *number == 0.0))
+                };
+                // A dataset without promoters, or genes without neighbours, give these nothing to learn from.
+                let (promoters, neighbours) = (blank(|tokens| &tokens.promoters), blank(|tokens| &tokens.profiles));
+                let spared = |name: &str| match name {
+                    "context.promoter.weight" => promoters,
+                    "context.profile.weight" | "context.place.weight" => neighbours,
+                    _ => false,
+                };
+                let unreached = unreached(network.variables(), &gradients, spared).map_err(ModelError::from)?;
+                if let Some(name) = unreached {
                     return Err(FitError::NoGradient(name).into());
                 }
                 checked = true;
