@@ -291,6 +291,8 @@ impl TrainProfile {
             ScaleArg::MinMax => "min-max",
             ScaleArg::Log2 => "log2",
         };
+        let hybrid = matches!(self.method, ProfileMethod::Hybrid | ProfileMethod::PublishedHybrid);
+        let parts = if hybrid { format!(" --preset {preset} --members {}", fit.members) } else { String::new() };
         TrainingRecord {
             dataset: reference.dataset().name.clone(),
             dataset_version: reference.dataset().version.clone(),
@@ -300,11 +302,9 @@ impl TrainProfile {
             calibration_chromosomes: names(&split.calibration_chromosomes),
             seed: fit.seed,
             command: format!(
-                "tissuecast train profile --dataset {} --method {} --preset {preset} --scale {scale} --members {} \
-                 --promoter-tss {} --holdout-chromosomes {} --calibration-chromosomes {} --seed {} --out {}",
+                "tissuecast train profile --dataset {} --method {}{parts} --scale {scale} --promoter-tss {} --holdout-chromosomes {} --calibration-chromosomes {} --seed {} --out {}",
                 fit.dataset,
                 self.method.as_str(),
-                fit.members,
                 fit.promoter_tss,
                 quoted(&list(&split.held_out_chromosomes)),
                 quoted(&list(&split.calibration_chromosomes)),
