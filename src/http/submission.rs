@@ -242,7 +242,9 @@ fn observed(dataset: &LoadedDataset, fields: &Fields<'_>) -> Result<Vec<f32>, Wr
             Value::Number(number) => {
                 // Read from the number's text, so that it is rounded once.
                 let number = f32::from_str(&number.to_string()).ok().filter(|x| (0.0..=MOST_EXPRESSION).contains(x));
-                number.ok_or_else(|| within("is not a number from 0 to 10⁹, more than which nothing is expressed"))?
+                number.ok_or_else(|| {
+                    within("is not a number of at least 0, or is over 10⁹, more than which nothing is expressed")
+                })?
             }
             _ => return Err(within("is not a number of at least 0, or null")),
         };

@@ -168,6 +168,23 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Returns the settings of trees that correct what a ridge says: shallow, slow and much drawn in.
+    #[must_use]
+    pub fn correcting(rounds: usize, seed: u64) -> Self {
+        Self {
+            rounds,
+            learning_rate: 0.06,
+            max_depth: 4,
+            lambda: 10.0,
+            min_child_weight: 20.0,
+            subsample: 0.7,
+            colsample_bytree: 0.3,
+            max_bin: 64,
+            seed,
+            ..Self::default()
+        }
+    }
+
     fn check(&self) -> Result<(), BoostError> {
         let share = |value: f64| value > 0.0 && value <= 1.0;
         let penalty = |value: f64| value >= 0.0 && value.is_finite();

@@ -44,6 +44,8 @@ pub struct ContextFit {
     pub members: usize,
     /// The promoters' base, from 0, at which transcription starts.
     pub promoter_tss: usize,
+    /// Trees for each number that they correct.
+    pub trees: usize,
     /// The most components of a mixture.
     pub components: usize,
     /// The variance of a measured value around the gene's own, log2(1 + x).
@@ -58,7 +60,7 @@ impl ContextFit {
     /// Returns the settings that were chosen on the calibration chromosomes of the GTEx table.
     #[must_use]
     pub const fn new(promoter_tss: usize, seed: u64) -> Self {
-        Self { members: 4, promoter_tss, components: 15, noise: 0.003, epochs: 20, seed }
+        Self { members: 4, promoter_tss, trees: 80, components: 15, noise: 0.003, epochs: 20, seed }
     }
 }
 
@@ -207,18 +209,8 @@ impl Genes {
                 n_targets: outputs,
                 margins: Some(&margins),
             };
-            let settings = boost::Settings {
-                rounds: 80,
-                learning_rate: 0.06,
-                max_depth: 4,
-                lambda: 10.0,
-                min_child_weight: 20.0,
-                subsample: 0.7,
-                colsample_bytree: 0.3,
-                max_bin: 64,
-                seed: fit.seed.wrapping_mul(1_000).wrapping_add(fold as u64),
-                ..boost::Settings::default()
-            };
+            let seed = fit.seed.wrapping_mul(1_000).wrapping_add(fold as u64);
+            let settings = boost::Settings::correcting(fit.trees, seed);
             let (member, members) = (fold + 1, self.fold_count);
             let trees = boost::fit(&samples, None, &settings, &|done, total| {
                 progress(Step::Trees { member, members, done, total });

@@ -370,18 +370,7 @@ impl Workshop<'_> {
                 seed,
                 ..boost::Settings::default()
             },
-            (true, _) => boost::Settings {
-                rounds: 80,
-                learning_rate: 0.06,
-                max_depth: 4,
-                lambda: 10.0,
-                min_child_weight: 20.0,
-                subsample: 0.7,
-                colsample_bytree: 0.3,
-                max_bin: 64,
-                seed,
-                ..boost::Settings::default()
-            },
+            (true, _) => boost::Settings::correcting(80, seed),
         }
     }
 }
