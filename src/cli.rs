@@ -7,6 +7,7 @@ pub mod complete;
 pub mod demo;
 pub mod evaluate;
 pub mod ingest;
+pub mod keys;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
@@ -47,6 +48,8 @@ enum Command {
     Complete(complete::Complete),
     /// Imports, lists and checks models.
     Models(models::Models),
+    /// Makes, lists and revokes API keys.
+    Keys(keys::Keys),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),
 }
@@ -70,6 +73,7 @@ impl Cli {
                 Command::Predict(command) => command.run(),
                 Command::Complete(command) => command.run().await,
                 Command::Models(command) => command.run().await,
+                Command::Keys(command) => command.run().await,
                 Command::Openapi(command) => command.run(),
             }
         })

@@ -1,5 +1,7 @@
 //! The service's configuration: sections of flags, each also read from the environment, checked before anything starts.
 
+mod access;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,12 +14,17 @@ use crate::http::state::{HttpLimits, Operator};
 use crate::inference::Limits;
 use crate::store::Store;
 
+pub use access::{AccessConfig, KeySource, KeysArgs};
+
 /// Everything that `serve` is told.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
     #[command(flatten)]
     /// Where the service listens and how it stops.
     pub server: ServerConfig,
+    #[command(flatten)]
+    /// Who may come in, and how.
+    pub access: AccessConfig,
     #[command(flatten)]
     /// What it reads.
     pub store: StoreConfig,
@@ -222,6 +229,17 @@ impl DatabaseArgs {
 /// A configuration that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// The address can be reached from other machines, and nothing guards it.
+    #[error(
+        "--listen {listen} can be reached from other machines, and there is no usable key in {keys}: make one with \
+         'tissuecast keys create --name NAME', or say --insecure"
+    )]
+    Unguarded {
+        /// The address.
+        listen: SocketAddr,
+        /// Where keys were looked for.
+        keys: String,
+    },
     /// A number is outside of what makes sense.
     #[error("{flag} is {value}: it has to be from {least} to {most}")]
     Range {
@@ -243,7 +261,9 @@ impl ServeConfig {
     /// A value cannot work; the error names its flag.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let checks: [(&'static str, u64, u64, u64); 10] = [
+        let checks: [(&'static str, u64, u64, u64); 12] = [
+            ("--max-connections", self.access.max_connections as u64, 1, 1_000_000),
+            ("--min-transfer-bytes-per-second", self.access.min_transfer_bytes_per_second, 0, 1 << 30),
             ("--drain-seconds", self.server.drain_seconds, 0, 3_600),
             ("--poll-seconds", self.store.poll_seconds, 1, 86_400),
             ("--max-body-mib", limits.max_body_mib as u64, 1, 1_024),
@@ -284,6 +304,7 @@ impl ServeConfig {
             waiting_predictions: genotypes.waiting_predictions,
             idle: Duration::from_secs(genotypes.idle_seconds),
             prediction_timeout: Duration::from_secs(genotypes.prediction_timeout_seconds),
+            transfer_bytes_per_second: self.access.min_transfer_bytes_per_second,
         }
     }
 

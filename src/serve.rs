@@ -3,25 +3,32 @@
 //! The database is wired at one place: whoever keeps it hands over a [`Loaded`], sends an [`Event`] for every change,
 //! and listens to the other end of [`Loaded::saver`]. Nothing below this module knows that there is one.
 
+pub mod access;
 mod connection;
 pub mod data;
+mod listener;
+mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
-use connection::ImpatientListener;
+use listener::Door;
+use tls::Certificate;
 
+use crate::access::Seconds;
 use crate::config::ServeConfig;
 use crate::genome::GeneId;
 use crate::http;
+use crate::http::auth::Access;
 use crate::http::state::{AppState, Completion, LoadedDataset, Saver, Snapshot};
 use crate::inference::{Engine, Limits};
 use crate::model::expression::ServedGenotypeModel;
@@ -162,36 +169,76 @@ pub fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<Ge
     profiles.iter().filter_map(read).collect()
 }
 
+/// What the service was told, and who may come in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What it was told.
+    pub config: ServeConfig,
+    /// Who may come in: everybody, until keys are put into it.
+    pub access: Arc<Access>,
+}
+
+impl From<ServeConfig> for Settings {
+    fn from(config: ServeConfig) -> Self {
+        let told = &config.access;
+        let rate = told.key_defaults().requests_per_minute;
+        let access = Access::new(rate, told.trusted_proxies.clone(), told.cors_origins.clone(), now);
+        Self { config, access: Arc::new(access) }
+    }
+}
+
+/// Returns the time.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the composition root is where the clock comes in")]
+pub fn now() -> Seconds {
+    // A clock before 1970 makes no key last longer: every one that ends has ended.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(Seconds::MAX, |since| since.as_secs().cast_signed())
+}
+
 /// Runs the service until it is told to stop by SIGTERM or SIGINT; calls `ready` with the address that it listens on.
 ///
 /// # Errors
 /// The configuration cannot work, the address is taken, or the service was stopped before its requests had ended.
 pub async fn run(
-    config: ServeConfig,
+    settings: impl Into<Settings>,
     loaded: Loaded,
     events: mpsc::Receiver<Event>,
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    let listen = config.server.listen;
+    let settings = settings.into();
+    let listen = settings.config.server.listen;
+    guard(&settings)?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     ready(listener.local_addr()?);
     let mut signals = Signals::new()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let service = serve_on(listener, config, loaded, events, async {
-        // A sender that is gone would mean that the task below has ended: stop then, too.
-        let _ = stopped.await;
-    });
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let service = serve_on(listener, settings, loaded, events, async move { stopped.cancelled().await });
     tokio::pin!(service);
     tokio::select! {
         ended = &mut service => return ended,
         () = signals.next() => {}
     }
     tracing::info!("asked to stop: open requests are answered, new ones are not taken");
-    let _ = stop.send(());
+    stop.cancel();
     tokio::select! {
         ended = &mut service => ended,
         () = signals.next() => anyhow::bail!("stopped by a second signal before all requests had ended"),
     }
+}
+
+/// Refuses to stand open to other machines, and warns where keys can be overheard.
+fn guard(Settings { config, access }: &Settings) -> anyhow::Result<()> {
+    let (listen, told) = (config.server.listen, &config.access);
+    told.require_guarded(listen, access.ring().has_usable(access.now()))?;
+    if told.is_in_the_clear(listen) {
+        tracing::warn!(
+            %listen,
+            "requests and keys can be overheard: give --tls-certificate and --tls-key, or put a proxy with TLS in front \
+             and name it by --trusted-proxies"
+        );
+    }
+    Ok(())
 }
 
 /// Runs the service on a listener until `stop` ends; then drains within the configured deadline.
@@ -200,39 +247,68 @@ pub async fn run(
 /// As [`run`].
 pub async fn serve_on(
     listener: TcpListener,
-    config: ServeConfig,
+    settings: impl Into<Settings>,
     loaded: Loaded,
     events: mpsc::Receiver<Event>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let Settings { config, access } = settings.into();
     config.validate()?;
+    let certificate = certificate(&config)?;
     let first = snapshot(&config, loaded, None)?;
-    let state = Arc::new(AppState::new(first, config.http_limits(), config.operator()));
+    let state = Arc::new(AppState::new(first, config.http_limits(), config.operator()).with_access(access));
     let router = http::router(Arc::clone(&state));
     let deadline = Duration::from_secs(config.server.drain_seconds);
     let silence = config.http_limits().timeout + SILENCE;
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    let connections = config.access.max_connections;
+    tracing::info!(address = %listener.local_addr()?, tls = certificate.is_some(), "serving");
+    let renewal = certificate.clone().map(|one| tokio::spawn(renew(one, config.store.poll_seconds)));
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
-    let (draining, drain_started) = oneshot::channel::<Instant>();
-    let marked = Arc::clone(&state);
-    let listener = ImpatientListener::new(listener, silence);
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        marked.drain();
-        let _ = draining.send(Instant::now());
-    });
-    let deadline = async {
-        let from = drain_started.await.unwrap_or_else(|_| Instant::now());
-        tokio::time::sleep_until(from + deadline).await;
-        from + deadline
-    };
+    let stopping = CancellationToken::new();
+    let door = Door::new(listener, certificate, connections, silence).serve(router, stopping.clone());
+    tokio::pin!(door, stop);
     let served = tokio::select! {
-        served = server => served.context("the listener failed"),
-        _ = deadline => Err(anyhow::anyhow!("open requests did not end within the deadline")),
+        () = &mut door => Ok(()),
+        () = &mut stop => {
+            state.drain();
+            stopping.cancel();
+            let drained = tokio::time::timeout(deadline, door).await;
+            drained.map_err(|_| anyhow::anyhow!("open requests did not end within the deadline"))
+        }
     };
     updates.abort();
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     let ended = close(&state.snapshot(), Instant::now() + Duration::from_secs(5)).await;
     served.and(ended)
+}
+
+/// Reads the certificate where the service was told of one.
+fn certificate(config: &ServeConfig) -> anyhow::Result<Option<Arc<Certificate>>> {
+    let files = config.access.tls_certificate.clone().zip(config.access.tls_key.clone());
+    files.map(|(chain, key)| Certificate::load(chain, key).map(Arc::new)).transpose()
+}
+
+/// Reads the certificate again and again; one that cannot be used leaves the one before in use.
+async fn renew(certificate: Arc<Certificate>, poll_seconds: u64) {
+    let mut is_failing = false;
+    loop {
+        tokio::time::sleep(Duration::from_secs(poll_seconds)).await;
+        let read = Arc::clone(&certificate);
+        match tokio::task::spawn_blocking(move || read.reload()).await {
+            Ok(Ok(changed)) => {
+                is_failing = false;
+                if changed {
+                    tracing::info!("the certificate changed: new connections get the new one");
+                }
+            }
+            Ok(Err(error)) if !std::mem::replace(&mut is_failing, true) => {
+                tracing::error!(error = format!("{error:#}"), "the changed certificate cannot be used");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Applies what happens while the service runs.

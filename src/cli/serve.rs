@@ -1,5 +1,6 @@
 //! `tissuecast serve`: runs the service.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,8 +9,9 @@ use tokio::sync::mpsc;
 use crate::config::ServeConfig;
 use crate::model::ModelError;
 use crate::model::registry;
-use crate::serve;
+use crate::serve::access::KeyKeeper;
 use crate::serve::data::{Background, DataSource};
+use crate::serve::{self, Settings};
 use crate::store::Store;
 
 /// Answers over HTTP from the store and the models
@@ -53,6 +55,9 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
 pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
     config.validate()?;
     let store = open_store(&config).await?;
+    let settings = Settings::from(config.clone());
+    store.require_current_schema().await?;
+    let keys = KeyKeeper::open(Arc::new(store.clone()), &config.access, Arc::clone(&settings.access)).await?;
     let (source, saving) = DataSource::open(store, config.store.models_dir.clone()).await?;
     let (loaded, versions) = source.load().await?;
     if loaded.references.is_empty() && loaded.expression_models.is_empty() {
@@ -61,7 +66,10 @@ pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) 
     let (sender, events) = mpsc::channel(4);
     let every = Duration::from_secs(config.store.poll_seconds);
     let background = Background::new(saving, source.watch(versions, every, sender));
-    let ended = serve::run(config, loaded, events, ready).await;
+    let keeping = keys.clone().watch(every);
+    let ended = serve::run(settings, loaded, events, ready).await;
+    keeping.abort();
+    keys.end().await;
     background.end().await;
     ended
 }

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::auth::{Access, Caller};
 use super::extract::Query;
 use super::negotiate::Format;
 use super::problem::{Kind, Problem, ProblemDetails};
@@ -22,10 +23,10 @@ use super::state::{AppState, HttpLimits, Snapshot};
 use super::stream::{self, ChunkWriter};
 use super::upload;
 use crate::genome::Assembly;
-use crate::genotype::Policies;
 use crate::genotype::policy::{PolicyChoices, share};
 use crate::genotype::report::Report;
 use crate::genotype::submission::{self, SubmittedFile};
+use crate::genotype::{GenotypeSource, Policies};
 use crate::model::expression::ServedGenotypeModel;
 use crate::prediction::answer::{Form, Packing};
 use crate::prediction::selection::{PanelCache, Selection};
@@ -110,11 +111,12 @@ pub(crate) async fn post_predictions(
     headers: HeaderMap,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
+    let caller = Caller::of(&request);
     let prepared = async {
         query.only(&PARAMETERS)?;
         let format = Format::choose(&headers, query.one("format")?, &FORMATS)?;
         let form = form(format, query.flag("bgzip")?)?;
-        let job = Job::prepare(&state, &query)?;
+        let job = Job::prepare(&state, caller, &query)?;
         if job.request.explain && form.0 != Form::Json {
             let detail = "contributions are answered as JSON only: ask for format=json, or leave explain out";
             return Err(Problem::parameter("explain", detail));
@@ -131,7 +133,7 @@ pub(crate) async fn post_predictions(
     let digests = job.digests();
     let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = Arc::clone(&job.request.stop);
-    let (chunks, mut answer) = stream::channel(stop);
+    let (chunks, mut answer) = stream::channel(stop, state.limits.pace());
     let report: Arc<OnceLock<Report>> = Arc::default();
     let complete = Arc::clone(&report);
     let work = tokio::task::spawn_blocking(move || job.write(files, form, (chunks, permit), &complete));
@@ -193,9 +195,10 @@ pub(crate) async fn check_predictions(
     query: Query,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
+    let caller = Caller::of(&request);
     let prepared = async {
         query.only(&PARAMETERS[..9])?;
-        let job = Job::prepare(&state, &query)?;
+        let job = Job::prepare(&state, caller, &query)?;
         Ok((job, state.predictions.enter().await?))
     };
     let (job, permit) = match prepared.await {
@@ -210,11 +213,7 @@ pub(crate) async fn check_predictions(
     let stop = StopOnDrop(Arc::clone(&job.request.stop));
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        match job.run(files, &mut Nobody) {
-            Ok(report) => Ok(report),
-            Err(PredictionError::LowOverlap(report)) => Ok(*report),
-            Err(error) => Err(problem(error)),
-        }
+        job.check(files)
     });
     let report = work.await.map_err(|_| panicked())??;
     drop(stop);
@@ -279,10 +278,12 @@ struct Job {
     request: Request,
     limits: HttpLimits,
     panels: Arc<PanelCache>,
+    caller: Caller,
+    access: Arc<Access>,
 }
 
 impl Job {
-    fn prepare(state: &AppState, query: &Query) -> Result<Self, Problem> {
+    fn prepare(state: &AppState, caller: Caller, query: &Query) -> Result<Self, Problem> {
         let snapshot = state.snapshot();
         let models = models(&snapshot, query)?;
         let genes = list(query, "gene");
@@ -308,7 +309,8 @@ impl Job {
             explain: query.flag("explain")?,
             stop: Arc::default(),
         };
-        Ok(Self { request, limits: state.limits.clone(), panels: Arc::clone(&snapshot.panels) })
+        let (panels, access) = (Arc::clone(&snapshot.panels), Arc::clone(&state.access));
+        Ok(Self { request, limits: state.limits.clone(), panels, caller, access })
     }
 
     fn digests(&self) -> HeaderValue {
@@ -323,13 +325,17 @@ impl Job {
         (mut chunks, permit): (ChunkWriter, OwnedSemaphorePermit),
         complete: &OnceLock<Report>,
     ) -> Result<(), Problem> {
-        let outcome = self.run(files, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
+        let (mut source, people) = self.open(files).map_err(problem)?;
+        self.caller.charge(people, self.access.now())?;
+        let outcome = self.run(&mut *source, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
         // The work is done: whoever has got the last byte finds the place free.
         drop(permit);
         match outcome {
             Ok(_) => chunks.finish().map_err(|error| problem(AnswerError::Io(error).into())),
             Err(error) => {
-                if chunks.has_begun() && !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
+                if !chunks.has_begun() {
+                    self.caller.refund(people, self.access.now());
+                } else if !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
                     tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
                 }
                 Err(problem(error))
@@ -337,8 +343,18 @@ impl Job {
         }
     }
 
-    fn run(&self, files: Vec<SubmittedFile>, answer: &mut dyn Answer) -> Result<Report, PredictionError> {
-        let mut source = submission::open(files, &self.limits.read)?;
+    /// Matches the genotypes with the models, and answers the report alone.
+    fn check(&self, files: Vec<SubmittedFile>) -> Result<Report, Problem> {
+        let outcome = self.open(files).and_then(|(mut source, _)| self.run(&mut *source, &mut Nobody));
+        match outcome {
+            Err(PredictionError::LowOverlap(report)) => Ok(*report),
+            outcome => outcome.map_err(problem),
+        }
+    }
+
+    /// Opens the genotypes; returns them with the number of people who are asked for.
+    fn open(&self, files: Vec<SubmittedFile>) -> Result<(Box<dyn GenotypeSource>, usize), PredictionError> {
+        let source = submission::open(files, &self.limits.read)?;
         let people = self.request.samples.as_ref().map_or_else(|| source.samples().len(), Vec::len);
         let genes = self.request.selection.genes();
         if people.saturating_mul(genes) > self.limits.answer_values {
@@ -348,8 +364,12 @@ impl Job {
         if people.saturating_mul(variants) > self.limits.answer_values {
             return Err(PredictionError::TooManyContributions { variants, people, most: self.limits.answer_values });
         }
+        Ok((source, people))
+    }
+
+    fn run(&self, source: &mut dyn GenotypeSource, answer: &mut dyn Answer) -> Result<Report, PredictionError> {
         let panel = |assembly: Option<&Assembly>| self.panels.get(&self.request.selection, assembly);
-        predict(&mut *source, &self.request, panel, answer)
+        predict(source, &self.request, panel, answer)
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 
+use super::auth::Access;
 use super::gate::Gate;
+use super::pace::Pace;
 use super::problem::{Kind, Problem};
 use super::rendered::RenderCache;
 use crate::completion::Reach;
@@ -56,6 +58,8 @@ pub struct HttpLimits {
     pub idle: std::time::Duration,
     /// How long a prediction may take until its answer begins.
     pub prediction_timeout: std::time::Duration,
+    /// Bytes a second that a client has to send of its genotypes, and to take of its predictions, on average.
+    pub transfer_bytes_per_second: u64,
 }
 
 impl Default for HttpLimits {
@@ -75,7 +79,15 @@ impl Default for HttpLimits {
             waiting_predictions: 64,
             idle: std::time::Duration::from_secs(15),
             prediction_timeout: std::time::Duration::from_mins(10),
+            transfer_bytes_per_second: 1_024,
         }
+    }
+}
+
+impl HttpLimits {
+    /// Returns how slow a client may be that sends genotypes or takes predictions.
+    pub(crate) const fn pace(&self) -> Pace {
+        Pace::new(self.transfer_bytes_per_second, self.idle)
     }
 }
 
@@ -363,6 +375,8 @@ pub struct AppState {
     pub operator: Operator,
     draining: AtomicBool,
     store_answers: AtomicBool,
+    /// Who may come in.
+    pub access: Arc<Access>,
     /// The gate before predictions.
     pub(crate) predictions: Gate,
     /// The OpenAPI document, written once.
@@ -382,11 +396,19 @@ impl AppState {
             predictions: Gate::new(limits.predictions, limits.waiting_predictions, limits.timeout),
             limits,
             operator,
+            access: Arc::new(Access::open()),
             draining: AtomicBool::new(false),
             store_answers: AtomicBool::new(true),
             openapi_yaml: super::openapi_yaml().into(),
             docs_page,
         }
+    }
+
+    /// Sets who may come in; everybody otherwise.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<Access>) -> Self {
+        self.access = access;
+        self
     }
 
     /// Returns the snapshot of this moment.

@@ -1,47 +1,12 @@
 //! Connections that fall silent are closed: a client that sends half a request would otherwise keep its place for good.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
-
-/// A listener whose connections are closed after a silence.
-#[derive(Debug)]
-pub(super) struct ImpatientListener {
-    inner: TcpListener,
-    silence: Duration,
-}
-
-impl ImpatientListener {
-    /// Takes a listener; `silence` is how long a connection may neither be read from nor written to, and has to be
-    /// longer than the longest request.
-    pub(super) fn new(inner: TcpListener, silence: Duration) -> Self {
-        Self { inner, silence }
-    }
-}
-
-impl Listener for ImpatientListener {
-    type Io = Impatient<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // The trait's way for the plain listener: it waits and tries again where the system has no connection to give.
-        let (stream, address) = Listener::accept(&mut self.inner).await;
-        // Small answers must not wait for the acknowledgement of the one before; not every stream can be told.
-        let _ = stream.set_nodelay(true);
-        (Impatient::new(stream, self.silence), address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.inner.local_addr()
-    }
-}
 
 /// A stream that ends in an error after a silence.
 #[derive(Debug)]
@@ -52,7 +17,8 @@ pub(super) struct Impatient<S> {
 }
 
 impl<S> Impatient<S> {
-    fn new(stream: S, silence: Duration) -> Self {
+    /// Takes a stream; `silence` is how long it may neither be read from nor written to.
+    pub(super) fn new(stream: S, silence: Duration) -> Self {
         Self { stream, silence, until: Box::pin(sleep(silence)) }
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tissuecast::genome::{Allele, VariantId};
 use tissuecast::genome::{Assembly, Biotype, Chromosome, Gene, GeneId, GeneSymbol, Locus, Position, Strand, Tissue};
 use tissuecast::genotype::variants::{ModelVariant, VariantTable};
+use tissuecast::http::auth::Access;
 use tissuecast::http::state::{AppState, Completion, HttpLimits, LoadedDataset, Operator, Saver, Snapshot};
 use tissuecast::inference::{Engine, Limits};
 use tissuecast::model::expression::linear::Linear;
@@ -246,6 +247,7 @@ pub struct Setup {
     pub engine: Limits,
     pub saver: Option<Saver>,
     pub expression_models: Vec<Arc<ServedGenotypeModel>>,
+    pub access: Access,
 }
 
 impl Default for Setup {
@@ -258,6 +260,7 @@ impl Default for Setup {
             engine: Limits::default(),
             saver: None,
             expression_models: Vec::new(),
+            access: Access::open(),
         }
     }
 }
@@ -373,7 +376,7 @@ impl Setup {
         let snapshot = Snapshot::new(datasets, self.model.into_iter().collect(), None, 1 << 20)
             .with_expression_models(self.expression_models);
         let operator = Operator { name: "a lab".to_owned(), url: "https://lab.example/".to_owned() };
-        let state = Arc::new(AppState::new(snapshot, self.limits, operator));
+        let state = Arc::new(AppState::new(snapshot, self.limits, operator).with_access(Arc::new(self.access)));
         App { router: tissuecast::http::router(Arc::clone(&state)), state }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there and then")]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod access;
 mod binary;
 mod complete;
 mod engine;
