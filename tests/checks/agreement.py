@@ -85,6 +85,8 @@ def names(program):
                 check(flag in program.flags, f"{where}: the program knows no {flag}")
         for words in re.findall(r"(?:tissuecast:[\d.]+|run --rm tissuecast|`tissuecast) ([a-z][a-z -]*[a-z])", text):
             check(program.knows(words.split()), f"{where}: the program knows no command '{words}'")
+            for flag in re.findall(r"--[a-z-]+", words):
+                check(flag in program.flags, f"{where}: the program knows no {flag}")
 
 
 def images(version, rust):

@@ -82,6 +82,7 @@ def main():
     user, database = settings["POSTGRES_USER"], settings["POSTGRES_DB"]
     # In its container the database's own tools come by the socket.
     within = environment(PGHOST=str(home), PGPORT=str(port), LC_ALL="C")
+    within["PATH"] = f"{tools()}:{within['PATH']}"
     with running(words, folder / "postgres.log", cwd=home, env=environment(LC_ALL="C")) as server:
         ready = ["pg_isready", "--quiet", f"--host={home}"]
         wait_until(lambda: subprocess.run(ready, env=within).returncode == 0, "PostgreSQL is ready", 30)
@@ -97,14 +98,14 @@ def main():
             sys.exit("a password file that others can read is used: the comments say that it is not")
         passfile.chmod(0o400)
         run([binary, *services["migrate"]["command"]], env=values)
-        run([binary, "keys", "create", "lab"], env=values)
+        run([binary, "keys", "create", "--name", "lab"], env=values)
         keys = run([binary, "keys", "list"], env=values)
         if b"lab" not in keys:
             sys.exit(f"the key that was made is not listed: {keys.decode()}")
 
         dump, restore = commands(text)
         saved = run(dump, env=within)
-        run([binary, "keys", "create", "later"], env=values)
+        run([binary, "keys", "create", "--name", "later"], env=values)
         run(restore, env=within, input=saved)
         after = run([binary, "keys", "list"], env=values)
         if after != keys:

@@ -105,7 +105,7 @@ def main():
         sys.exit(f"without a key the service ended with {refused.returncode}: {refused.stderr}")
     if run(health).returncode == 0:
         sys.exit("the health check passes where nothing runs")
-    made = run([*entry, "keys", "create", "lab"])
+    made = run([*entry, "keys", "create", "--name", "lab"])
     if made.returncode or not made.stdout.strip():
         sys.exit(f"no key could be made: {made.stderr}")
 

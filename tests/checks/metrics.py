@@ -78,6 +78,8 @@ def main():
         log = folder / "demo.log"
         wait_until(lambda: process.poll() is not None or len(genes_in(log)) >= 2, "the demo is up")
         genes = genes_in(log)
+        if process.poll() is not None:
+            sys.exit(f"the demo ended with {process.returncode}")
         stop(process, 60)
     listen, internal = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     words = [binary, "serve", "--listen", listen, "--internal-listen", internal, "--models-dir", str(models)]
