@@ -4,10 +4,13 @@
 //! [`problem::Problem`] alone. Imports the layers below, and neither a database nor tensors.
 
 pub mod answer;
+pub mod audit;
 pub(crate) mod complete;
+mod ending;
 pub mod extract;
 mod gate;
 pub mod genes;
+pub mod internal;
 pub mod lookup;
 pub(crate) mod middleware;
 pub mod missing;
@@ -112,7 +115,7 @@ pub fn openapi_yaml() -> String {
 /// Builds the service: the API and the pages behind the layers that every request passes.
 pub fn router(state: Arc<AppState>) -> axum::Router {
     let limits = state.limits.clone();
-    let ids = Arc::new(middleware::RequestIds::new());
+    let reception = Arc::new(middleware::Reception::new(Arc::clone(&state.metrics)));
     let gate = Arc::new(Semaphore::new(limits.in_flight));
     let (api, _) = routes().split_for_parts();
     let (genotypes, _) = genotype_routes().split_for_parts();
@@ -133,7 +136,7 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
         .layer(from_fn_with_state(gate, middleware::shed))
         .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1024)))
         .layer(CatchPanicLayer::custom(middleware::panicked))
-        .layer(from_fn_with_state(ids, middleware::envelope))
+        .layer(from_fn_with_state(reception, middleware::envelope))
         .with_state(state)
 }
 

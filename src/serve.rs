@@ -5,6 +5,7 @@
 
 mod connection;
 pub mod data;
+mod internal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -27,6 +28,7 @@ use crate::inference::{Engine, Limits};
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::{ImputedProfile, ServedModel};
 use crate::reference::Reference;
+use crate::telemetry::metrics::Reload;
 
 /// How often a swapped-out snapshot is looked at until its last request has gone.
 const RETIRE_LOOK: Duration = Duration::from_millis(100);
@@ -211,6 +213,8 @@ pub async fn serve_on(
     let router = http::router(Arc::clone(&state));
     let deadline = Duration::from_secs(config.server.drain_seconds);
     let silence = config.http_limits().timeout + SILENCE;
+    let internal = internal::start(&config.telemetry, &state, silence).await?;
+    log_settings(&config);
     tracing::info!(address = %listener.local_addr()?, "serving");
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
     let (draining, drain_started) = oneshot::channel::<Instant>();
@@ -231,8 +235,29 @@ pub async fn serve_on(
         _ = deadline => Err(anyhow::anyhow!("open requests did not end within the deadline")),
     };
     updates.abort();
+    // Up to here, so that what watches the service sees it draining.
+    drop(internal);
     let ended = close(&state.snapshot(), Instant::now() + Duration::from_secs(5)).await;
     served.and(ended)
+}
+
+/// Says what the service was started with; the store's address is left out, since it may have a password in it.
+fn log_settings(config: &ServeConfig) {
+    let (limits, genotypes) = (&config.limits, &config.limits.genotypes);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        models_dir = %config.store.models_dir.display(),
+        drain_seconds = config.server.drain_seconds,
+        max_in_flight = limits.max_in_flight,
+        request_timeout_seconds = limits.request_timeout_seconds,
+        predictions = config.http_limits().predictions,
+        waiting_predictions = genotypes.waiting_predictions,
+        prediction_timeout_seconds = genotypes.prediction_timeout_seconds,
+        max_samples = genotypes.max_samples,
+        audit_log = config.telemetry.audit_log.as_ref().map(|path| path.display().to_string()),
+        otlp_endpoint = config.telemetry.otlp_endpoint,
+        "settings"
+    );
 }
 
 /// Applies what happens while the service runs.
@@ -248,11 +273,18 @@ async fn update(state: Arc<AppState>, config: ServeConfig, mut events: mpsc::Rec
                 match built {
                     Ok(Ok(fresh)) => {
                         let old = state.replace(fresh);
+                        state.metrics.reloaded(Reload::Changed);
                         tracing::info!("datasets or models changed: now served");
                         tokio::spawn(retire(old, Arc::clone(&state)));
                     }
-                    Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "a change could not be served"),
-                    Err(error) => tracing::error!(%error, "a change could not be served"),
+                    Ok(Err(error)) => {
+                        state.metrics.reloaded(Reload::Refused);
+                        tracing::error!(error = format!("{error:#}"), "a change could not be served");
+                    }
+                    Err(error) => {
+                        state.metrics.reloaded(Reload::Refused);
+                        tracing::error!(%error, "a change could not be served");
+                    }
                 }
             }
         }
