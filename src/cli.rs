@@ -6,6 +6,7 @@ pub mod cohort;
 pub mod complete;
 pub mod demo;
 pub mod evaluate;
+pub mod health;
 pub mod ingest;
 pub mod keys;
 pub mod migrate;
@@ -18,7 +19,7 @@ pub mod train;
 
 use clap::{Parser, Subcommand};
 
-use crate::telemetry;
+use crate::telemetry::{self, Settings};
 
 /// Expression predicted from genotypes, and tissue profiles of genes: measured, or imputed where they are missing.
 #[derive(Debug, Parser)]
@@ -52,6 +53,8 @@ enum Command {
     Keys(keys::Keys),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),
+    /// Asks a running service whether it is ready.
+    Health(health::Health),
 }
 
 impl Cli {
@@ -60,9 +63,13 @@ impl Cli {
     /// # Errors
     /// Whatever the command meets; the chain says what failed and why.
     pub fn run(self) -> anyhow::Result<()> {
-        telemetry::start();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let settings = match &self.command {
+            Command::Serve(command) => command.telemetry()?,
+            _ => Settings::default(),
+        };
+        let telemetry = telemetry::start(&settings, runtime.handle())?;
+        let ended = runtime.block_on(async {
             match self.command {
                 Command::Serve(command) => command.run().await,
                 Command::Demo(command) => command.run().await,
@@ -75,7 +82,10 @@ impl Cli {
                 Command::Models(command) => command.run().await,
                 Command::Keys(command) => command.run().await,
                 Command::Openapi(command) => command.run(),
+                Command::Health(command) => command.run(),
             }
-        })
+        });
+        telemetry.end();
+        ended
     }
 }

@@ -1,6 +1,7 @@
 //! The service's configuration: sections of flags, each also read from the environment, checked before anything starts.
 
 mod access;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::genotype::ReadLimits;
 use crate::http::state::{HttpLimits, Operator};
 use crate::inference::Limits;
 use crate::store::Store;
+pub use telemetry::TelemetryConfig;
 
 pub use access::{AccessConfig, KeySource, KeysArgs};
 
@@ -34,6 +36,9 @@ pub struct ServeConfig {
     #[command(flatten)]
     /// What the engines take on.
     pub inference: InferenceConfig,
+    #[command(flatten)]
+    /// What it tells about itself.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Where the service listens, who runs it, how it stops.
@@ -252,6 +257,14 @@ pub enum ConfigError {
         /// The most that works.
         most: u64,
     },
+    /// Spans cannot be sent there.
+    #[error(
+        "--otlp-endpoint is '{given}': it has to be the address of a collector by plain HTTP, such as http://collector:4318"
+    )]
+    Endpoint {
+        /// What was given.
+        given: String,
+    },
 }
 
 impl ServeConfig {
@@ -280,7 +293,7 @@ impl ServeConfig {
                 return Err(ConfigError::Range { flag, value, least, most });
             }
         }
-        Ok(())
+        self.telemetry.validate()
     }
 
     /// Returns the limits of requests.

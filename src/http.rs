@@ -4,12 +4,15 @@
 //! [`problem::Problem`] alone. Imports the layers below, and neither a database nor tensors.
 
 pub mod answer;
+pub mod audit;
 pub mod auth;
 pub mod client;
 pub(crate) mod complete;
+mod ending;
 pub mod extract;
 mod gate;
 pub mod genes;
+pub mod internal;
 pub mod lookup;
 pub(crate) mod middleware;
 pub mod missing;
@@ -153,7 +156,7 @@ pub fn openapi_yaml() -> String {
 /// Builds the service: the API and the pages behind the layers that every request passes.
 pub fn router(state: Arc<AppState>) -> axum::Router {
     let limits = state.limits.clone();
-    let ids = Arc::new(middleware::RequestIds::new());
+    let reception = Arc::new(middleware::Reception::new(Arc::clone(&state.metrics)));
     let gate = Arc::new(Semaphore::new(limits.in_flight));
     let guard = |scope| from_fn_with_state(Guard { state: Arc::clone(&state), scope }, auth::require);
     let (api, _) = routes().split_for_parts();
@@ -188,7 +191,7 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
         .layer(from_fn_with_state(gate, middleware::shed))
         .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1024)))
         .layer(CatchPanicLayer::custom(middleware::panicked))
-        .layer(from_fn_with_state(ids, middleware::envelope))
+        .layer(from_fn_with_state(reception, middleware::envelope))
         .with_state(state)
 }
 

@@ -9,10 +9,11 @@ pub mod queue;
 pub mod worker;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
 use crate::model::{ModelError, Prediction, ProfileModel, Target};
@@ -74,6 +75,17 @@ pub enum EngineError {
     Failed(#[source] ModelError),
 }
 
+/// What an engine's worker counts into: shared by all engines of a model.
+#[derive(Debug, Clone)]
+pub struct Meters {
+    /// Rows of each call of the model.
+    pub batch_rows: Histogram,
+    /// How long each request waited.
+    pub queue_seconds: Histogram,
+    /// How long each call of the model took.
+    pub compute_seconds: Histogram,
+}
+
 /// An engine's state of health, shared with its worker.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
@@ -114,6 +126,7 @@ pub struct Engine {
     intake: Intake,
     health: Arc<Health>,
     reference: Arc<Reference>,
+    meters: Arc<OnceLock<Meters>>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -130,15 +143,34 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let (intake, queue) = queue::bounded(limits.queue_rows.max(1));
         let health = Arc::new(Health::default());
-        let worker = worker::Worker::new(model, Arc::clone(&reference), limits.batch_rows.max(1), Arc::clone(&health));
+        let meters: Arc<OnceLock<Meters>> = Arc::default();
+        let worker = worker::Worker {
+            model,
+            reference: Arc::clone(&reference),
+            batch_rows: limits.batch_rows.max(1),
+            health: Arc::clone(&health),
+            meters: Arc::clone(&meters),
+        };
         let thread = std::thread::Builder::new().name(format!("engine-{name}")).spawn(move || worker.run(queue))?;
-        Ok(Self { intake, health, reference, worker: Mutex::new(Some(thread)) })
+        Ok(Self { intake, health, reference, meters, worker: Mutex::new(Some(thread)) })
     }
 
     /// Returns the reference that the model reads.
     #[must_use]
     pub fn reference(&self) -> &Arc<Reference> {
         &self.reference
+    }
+
+    /// Tells the worker what to count into; the first time counts, so that an engine which outlives a reload goes on
+    /// where it was.
+    pub fn count_into(&self, meters: Meters) {
+        let _ = self.meters.set(meters);
+    }
+
+    /// Returns how many rows wait for the model.
+    #[must_use]
+    pub fn queued_rows(&self) -> usize {
+        self.intake.queued_rows()
     }
 
     /// Queues targets; refuses at once where their rows do not fit.

@@ -6,6 +6,7 @@
 pub mod access;
 mod connection;
 pub mod data;
+mod internal;
 mod listener;
 mod tls;
 
@@ -34,6 +35,7 @@ use crate::inference::{Engine, Limits};
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::{ImputedProfile, ServedModel};
 use crate::reference::Reference;
+use crate::telemetry::metrics::Reload;
 
 /// How often a swapped-out snapshot is looked at until its last request has gone.
 const RETIRE_LOOK: Duration = Duration::from_millis(100);
@@ -261,8 +263,10 @@ pub async fn serve_on(
     let deadline = Duration::from_secs(config.server.drain_seconds);
     let silence = config.http_limits().timeout + SILENCE;
     let connections = config.access.max_connections;
+    let internal = internal::start(&config.telemetry, &state, silence).await?;
+    log_settings(&config);
     tracing::info!(address = %listener.local_addr()?, tls = certificate.is_some(), "serving");
-    let renewal = certificate.clone().map(|one| tokio::spawn(renew(one, config.store.poll_seconds)));
+    let renewal = certificate.clone().map(|one| tokio::spawn(one.watch(config.store.poll_seconds)));
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
     let stopping = CancellationToken::new();
     let door = Door::new(listener, certificate, connections, silence).serve(router, stopping.clone());
@@ -280,6 +284,8 @@ pub async fn serve_on(
     if let Some(renewal) = renewal {
         renewal.abort();
     }
+    // Up to here, so that what watches the service sees it draining.
+    drop(internal);
     let ended = close(&state.snapshot(), Instant::now() + Duration::from_secs(5)).await;
     served.and(ended)
 }
@@ -290,25 +296,23 @@ fn certificate(config: &ServeConfig) -> anyhow::Result<Option<Arc<Certificate>>>
     files.map(|(chain, key)| Certificate::load(chain, key).map(Arc::new)).transpose()
 }
 
-/// Reads the certificate again and again; one that cannot be used leaves the one before in use.
-async fn renew(certificate: Arc<Certificate>, poll_seconds: u64) {
-    let mut is_failing = false;
-    loop {
-        tokio::time::sleep(Duration::from_secs(poll_seconds)).await;
-        let read = Arc::clone(&certificate);
-        match tokio::task::spawn_blocking(move || read.reload()).await {
-            Ok(Ok(changed)) => {
-                is_failing = false;
-                if changed {
-                    tracing::info!("the certificate changed: new connections get the new one");
-                }
-            }
-            Ok(Err(error)) if !std::mem::replace(&mut is_failing, true) => {
-                tracing::error!(error = format!("{error:#}"), "the changed certificate cannot be used");
-            }
-            _ => {}
-        }
-    }
+/// Says what the service was started with; the store's address is left out, since it may have a password in it.
+fn log_settings(config: &ServeConfig) {
+    let (limits, genotypes) = (&config.limits, &config.limits.genotypes);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        models_dir = %config.store.models_dir.display(),
+        drain_seconds = config.server.drain_seconds,
+        max_in_flight = limits.max_in_flight,
+        request_timeout_seconds = limits.request_timeout_seconds,
+        predictions = config.http_limits().predictions,
+        waiting_predictions = genotypes.waiting_predictions,
+        prediction_timeout_seconds = genotypes.prediction_timeout_seconds,
+        max_samples = genotypes.max_samples,
+        audit_log = config.telemetry.audit_log.as_ref().map(|path| path.display().to_string()),
+        otlp_endpoint = config.telemetry.otlp_endpoint,
+        "settings"
+    );
 }
 
 /// Applies what happens while the service runs.
@@ -324,11 +328,18 @@ async fn update(state: Arc<AppState>, config: ServeConfig, mut events: mpsc::Rec
                 match built {
                     Ok(Ok(fresh)) => {
                         let old = state.replace(fresh);
+                        state.metrics.reloaded(Reload::Changed);
                         tracing::info!("datasets or models changed: now served");
                         tokio::spawn(retire(old, Arc::clone(&state)));
                     }
-                    Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "a change could not be served"),
-                    Err(error) => tracing::error!(%error, "a change could not be served"),
+                    Ok(Err(error)) => {
+                        state.metrics.reloaded(Reload::Refused);
+                        tracing::error!(error = format!("{error:#}"), "a change could not be served");
+                    }
+                    Err(error) => {
+                        state.metrics.reloaded(Reload::Refused);
+                        tracing::error!(%error, "a change could not be served");
+                    }
                 }
             }
         }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::mpsc;
 
-use crate::config::ServeConfig;
+use crate::config::{ConfigError, ServeConfig};
 use crate::model::ModelError;
 use crate::model::registry;
 use crate::serve::access::KeyKeeper;
 use crate::serve::data::{Background, DataSource};
 use crate::serve::{self, Settings};
 use crate::store::Store;
+use crate::telemetry::Settings;
 
 /// Answers over HTTP from the store and the models
 #[derive(Debug, Args)]
@@ -22,6 +23,15 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// Returns what telemetry is started with.
+    ///
+    /// # Errors
+    /// The configuration cannot work.
+    pub fn telemetry(&self) -> Result<Settings, ConfigError> {
+        self.config.validate()?;
+        Ok(self.config.telemetry.settings())
+    }
+
     /// Runs the service until it is told to stop.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 
+use super::audit::Audit;
 use super::client;
 use super::origin::Origin;
 use super::problem::{Kind, Problem};
@@ -24,9 +25,6 @@ use crate::access::Seconds;
 use crate::access::quota::{QuotaExceeded, RateStanding};
 use crate::access::record::Scope;
 use crate::access::ring::{Holder, KeyRing};
-
-/// The name of whoever asks without a key.
-pub const ANONYMOUS: &str = "anonymous";
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -161,9 +159,9 @@ impl Caller {
         request.extensions().get().cloned().unwrap_or(Self(None))
     }
 
-    /// The key's name.
-    pub(crate) fn name(&self) -> &str {
-        self.0.as_ref().map_or(ANONYMOUS, |holder| holder.record.name.as_str())
+    /// The key's name; none where there is no key.
+    fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|holder| holder.record.name.as_str())
     }
 
     /// Counts people whose expression is to be predicted against the key's quota.
@@ -211,6 +209,9 @@ pub(crate) async fn require(guard: State<Guard>, mut request: Request, next: Nex
             response
         }
         Ok(Admitted { caller, standing }) => {
+            if let Some((audit, name)) = request.extensions().get::<Audit>().zip(caller.name()) {
+                audit.who(name);
+            }
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
             if let Some(standing) = standing {

@@ -12,13 +12,26 @@ use super::problem::{Kind, Problem};
 pub(crate) struct Gate {
     running: Arc<Semaphore>,
     waiting: Semaphore,
+    /// How many may run, and how many may wait.
+    places: (usize, usize),
     longest_wait: Duration,
 }
 
 impl Gate {
     /// Returns a gate for `running` at one time and `waiting` in the queue.
     pub(crate) fn new(running: usize, waiting: usize, longest_wait: Duration) -> Self {
-        Self { running: Arc::new(Semaphore::new(running)), waiting: Semaphore::new(waiting), longest_wait }
+        let places = (running, waiting);
+        Self { running: Arc::new(Semaphore::new(running)), waiting: Semaphore::new(waiting), places, longest_wait }
+    }
+
+    /// Returns how many run.
+    pub(crate) fn running(&self) -> usize {
+        self.places.0.saturating_sub(self.running.available_permits())
+    }
+
+    /// Returns how many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.places.1.saturating_sub(self.waiting.available_permits())
     }
 
     /// Waits for a turn; the permit is given back when it is dropped.
@@ -54,9 +67,11 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert_eq!(gate.enter().await.unwrap_err().kind(), Kind::Overloaded);
+        assert_eq!((gate.running(), gate.waiting()), (1, 1));
         // The turn of the one that waits does not come in time.
         assert_eq!(second.await.unwrap(), Err(Kind::Overloaded));
         drop(first);
+        assert_eq!((gate.running(), gate.waiting()), (0, 0));
         assert!(gate.enter().await.is_ok());
     }
 }

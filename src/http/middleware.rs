@@ -1,4 +1,4 @@
-//! What every request passes: its id, its log line, its timings, and the rule that every error is a problem.
+//! What every request passes: its id, its log lines, its end, its timings, and the rule that every error is a problem.
 
 use std::any::Any;
 use std::fmt::Write as _;
@@ -9,35 +9,40 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use super::audit::Audit;
 use super::complete::EngineTimings;
+use super::ending::{Begun, Ending, PROBES};
 use super::problem::{Kind, MEDIA_TYPE, Problem};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{REQUEST, trace};
 
 /// The header of a request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const LONGEST_ID: usize = 64;
 
-/// Gives requests their ids: a prefix drawn at the start and a counter.
+/// Gives requests their ids, a prefix drawn at the start and a counter, and counts them.
 #[derive(Debug)]
-pub(crate) struct RequestIds {
+pub(crate) struct Reception {
     prefix: u64,
     next: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
-impl RequestIds {
-    /// Returns a source whose prefix differs from one start to the next.
-    pub(crate) fn new() -> Self {
+impl Reception {
+    /// Returns one whose prefix differs from one start to the next.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         // The standard library's hash keys are random, which is all that a prefix needs.
-        Self { prefix: RandomState::new().hash_one(0u8), next: AtomicU64::new(1) }
+        Self { prefix: RandomState::new().hash_one(0u8), next: AtomicU64::new(1), metrics }
     }
 
-    fn of(&self, request: &Request) -> HeaderValue {
+    fn id_of(&self, request: &Request) -> HeaderValue {
         let safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
         let sent = request.headers().get(&REQUEST_ID).filter(|id| (1..=LONGEST_ID).contains(&id.len()));
         if let Some(sent) = sent.filter(|id| id.as_bytes().iter().all(safe)) {
@@ -49,25 +54,26 @@ impl RequestIds {
     }
 }
 
-/// The outermost layer: request id, span, timings, and problems for errors that some layer gave without one.
-pub(crate) async fn envelope(ids: State<Arc<RequestIds>>, request: Request, next: Next) -> Response {
+/// The outermost layer: request id, spans, end, timings, and problems for errors that some layer gave without one.
+pub(crate) async fn envelope(reception: State<Arc<Reception>>, mut request: Request, next: Next) -> Response {
     let clock = Instant::now();
-    let id = ids.of(&request);
+    let id = reception.id_of(&request);
     let id_text = id.to_str().unwrap_or("unknown");
     // The matched path and not the path: a gene or a posted body is nobody's business but the client's.
-    let route = request.extensions().get::<MatchedPath>().map_or("<unmatched>", MatchedPath::as_str);
-    let span = tracing::debug_span!("request", id = id_text, method = %request.method(), route);
+    let route = request.extensions().get::<MatchedPath>().map_or("<unmatched>", MatchedPath::as_str).to_owned();
+    let (sent_method, method) = (request.method().clone(), name_of(request.method()));
+    let audit = Audit::default();
+    request.extensions_mut().insert(audit.clone());
+    let span = tracing::error_span!(target: REQUEST, parent: None, "request", id = id_text, method, route);
+    let trace = trace::request(method, &route, request.headers());
+    let begun = Begun { id: id_text.to_owned(), method, route, span: span.clone(), trace, audit };
+    let ending = Ending::of(begun, &reception.metrics);
     let response = next.run(request).instrument(span.clone()).await;
-    let mut response = as_problem(response, id_text);
-    let status = response.status();
+    let mut response = span.in_scope(|| as_problem(response, id_text));
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        reception.metrics.refused(problem.kind().name());
+    }
     let elapsed = clock.elapsed();
-    span.in_scope(|| {
-        if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
-            tracing::error!(id = id_text, status = status.as_u16(), ?elapsed, "a request failed");
-        } else {
-            tracing::debug!(status = status.as_u16(), ?elapsed, "answered");
-        }
-    });
     let mut timing = String::with_capacity(64);
     if let Some(engine) = response.extensions().get::<EngineTimings>().filter(|one| !one.computed.is_zero()) {
         let (queued, computed) = (milliseconds(engine.queued), milliseconds(engine.computed));
@@ -80,7 +86,23 @@ pub(crate) async fn envelope(ids: State<Arc<RequestIds>>, request: Request, next
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REQUEST_ID, id);
-    response
+    ending.follow(response, &sent_method)
+}
+
+/// The method's name, where it is one of the standard: any other text is the client's own.
+fn name_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "<other>",
+    }
 }
 
 fn milliseconds(duration: std::time::Duration) -> f64 {
@@ -102,6 +124,12 @@ fn as_problem(response: Response, id: &str) -> Response {
         return response;
     }
     let kind = Kind::of_status(status);
+    // What made a problem of its failure has logged it; what was only given a status has not.
+    match kind {
+        Kind::Internal => tracing::error!(status = status.as_u16(), "a request failed"),
+        Kind::Timeout => tracing::warn!(status = status.as_u16(), "a request took longer than it may"),
+        _ => {}
+    }
     let detail = match kind {
         Kind::BodyTooLarge => "the body is longer than this service takes: send fewer genes at once",
         Kind::Timeout => "the request took longer than the service allows: send fewer genes at once",
@@ -127,7 +155,7 @@ fn with_body(response: Response, problem: &Problem, id: &str) -> Response {
 /// Refuses at once what comes on top of the requests that may be at work; the two health signals always pass, so that
 /// a busy service is not taken for a dead one.
 pub(crate) async fn shed(gate: State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/livez" | "/readyz") {
+    if PROBES.contains(&request.uri().path()) {
         return next.run(request).await;
     }
     match gate.try_acquire() {
@@ -139,11 +167,8 @@ pub(crate) async fn shed(gate: State<Arc<Semaphore>>, request: Request, next: Ne
     }
 }
 
-/// Answers for a handler that panicked.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that the catching layer calls")]
-pub(crate) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
-    let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
-    tracing::error!(cause = cause.unwrap_or("unknown"), "a request's handler panicked");
+/// Answers for a handler that panicked; the panic itself was logged where it happened.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Problem::new(Kind::Internal, "the service failed on this request: tell the operator the request's id")
         .into_response()
 }

@@ -3,17 +3,20 @@
 //! The handler finds models and policies, then hands the arriving bytes and the leaving ones to a thread that may
 //! block: it reads, predicts and writes in one pass. Genotypes are in that thread's memory and nowhere else.
 
+mod noted;
 mod problems;
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
 
+use super::audit::{Audit, versioned};
 use super::auth::{Access, Caller};
 use super::extract::Query;
 use super::negotiate::Format;
@@ -30,7 +33,9 @@ use crate::genotype::{GenotypeSource, Policies};
 use crate::model::expression::ServedGenotypeModel;
 use crate::prediction::answer::{Form, Packing};
 use crate::prediction::selection::{PanelCache, Selection};
-use crate::prediction::{Answer, AnswerError, GeneAnswer, Heading, PredictionError, Request, predict};
+use crate::prediction::{Answer, AnswerError, PredictionError, Request, predict};
+use crate::telemetry::metrics::{Metrics, Predicted};
+use noted::{Announcing, Counting, Nobody, StopOnDrop};
 use problems::{lost, panicked, problem, problem_kind};
 
 /// The header of a short report, for the forms that have no place for it.
@@ -109,6 +114,7 @@ pub(crate) async fn post_predictions(
     state: State<Arc<AppState>>,
     query: Query,
     headers: HeaderMap,
+    audit: Audit,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
@@ -116,7 +122,7 @@ pub(crate) async fn post_predictions(
         query.only(&PARAMETERS)?;
         let format = Format::choose(&headers, query.one("format")?, &FORMATS)?;
         let form = form(format, query.flag("bgzip")?)?;
-        let job = Job::prepare(&state, caller, &query)?;
+        let job = Job::prepare(&state, &query, caller, audit)?;
         if job.request.explain && form.0 != Form::Json {
             let detail = "contributions are answered as JSON only: ask for format=json, or leave explain out";
             return Err(Problem::parameter("explain", detail));
@@ -136,10 +142,16 @@ pub(crate) async fn post_predictions(
     let (chunks, mut answer) = stream::channel(stop, state.limits.pace());
     let report: Arc<OnceLock<Report>> = Arc::default();
     let complete = Arc::clone(&report);
-    let work = tokio::task::spawn_blocking(move || job.write(files, form, (chunks, permit), &complete));
+    let span = Span::current();
+    let work =
+        tokio::task::spawn_blocking(move || span.in_scope(|| job.write(files, form, (chunks, permit), &complete)));
     // Either the first bytes come, or the work ends without any.
     if !answer.begin().await {
-        return Err(work.await.map_err(|_| panicked())?.err().unwrap_or_else(lost));
+        let failed = work.await.map_err(|_| panicked())?.err();
+        return Err(failed.unwrap_or_else(|| {
+            tracing::error!("an answer got lost");
+            lost()
+        }));
     }
     let mut response = Response::new(Body::from_stream(answer));
     let headers = response.headers_mut();
@@ -193,12 +205,13 @@ pub(crate) async fn post_predictions(
 pub(crate) async fn check_predictions(
     state: State<Arc<AppState>>,
     query: Query,
+    audit: Audit,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
     let caller = Caller::of(&request);
     let prepared = async {
         query.only(&PARAMETERS[..9])?;
-        let job = Job::prepare(&state, caller, &query)?;
+        let job = Job::prepare(&state, &query, caller, audit)?;
         Ok((job, state.predictions.enter().await?))
     };
     let (job, permit) = match prepared.await {
@@ -211,8 +224,9 @@ pub(crate) async fn check_predictions(
     let digests = job.digests();
     let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = StopOnDrop(Arc::clone(&job.request.stop));
+    let span = Span::current();
     let work = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let (_permit, _inside) = (permit, span.enter());
         job.check(files)
     });
     let report = work.await.map_err(|_| panicked())??;
@@ -224,55 +238,6 @@ pub(crate) async fn check_predictions(
     Ok(response)
 }
 
-/// Tells the work to stop when the request's future is dropped: the client has gone.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-}
-
-/// Takes an answer that nobody wants to read.
-struct Nobody;
-
-impl Answer for Nobody {
-    fn begin(&mut self, _: &Heading) -> Result<(), AnswerError> {
-        Ok(())
-    }
-
-    fn gene(&mut self, _: &Heading, _: GeneAnswer) -> Result<(), AnswerError> {
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &Heading, _: &Report) -> Result<(), AnswerError> {
-        Ok(())
-    }
-}
-
-/// Makes the report known before the end of the answer is written: it can then go with the headers of an answer of
-/// which nothing has left yet, such as a table with a row a person.
-struct Announcing<'a, A> {
-    answer: A,
-    complete: &'a OnceLock<Report>,
-}
-
-impl<A: Answer> Answer for Announcing<'_, A> {
-    fn begin(&mut self, heading: &Heading) -> Result<(), AnswerError> {
-        self.answer.begin(heading)
-    }
-
-    fn gene(&mut self, heading: &Heading, gene: GeneAnswer) -> Result<(), AnswerError> {
-        self.answer.gene(heading, gene)
-    }
-
-    fn finish(&mut self, heading: &Heading, report: &Report) -> Result<(), AnswerError> {
-        // It is set once: an answer is finished once.
-        let _ = self.complete.set(report.clone());
-        self.answer.finish(heading, report)
-    }
-}
-
 /// One prediction, ready to run on a thread that may block.
 struct Job {
     request: Request,
@@ -280,12 +245,15 @@ struct Job {
     panels: Arc<PanelCache>,
     caller: Caller,
     access: Arc<Access>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
 }
 
 impl Job {
-    fn prepare(state: &AppState, caller: Caller, query: &Query) -> Result<Self, Problem> {
+    fn prepare(state: &AppState, query: &Query, caller: Caller, audit: Audit) -> Result<Self, Problem> {
         let snapshot = state.snapshot();
         let models = models(&snapshot, query)?;
+        audit.models(models.iter().map(|model| versioned(&model.card)));
         let genes = list(query, "gene");
         let samples = list(query, "sample");
         let policies = policies(query)?;
@@ -309,8 +277,9 @@ impl Job {
             explain: query.flag("explain")?,
             stop: Arc::default(),
         };
-        let (panels, access) = (Arc::clone(&snapshot.panels), Arc::clone(&state.access));
-        Ok(Self { request, limits: state.limits.clone(), panels, caller, access })
+        let (panels, limits) = (Arc::clone(&snapshot.panels), state.limits.clone());
+        let (access, metrics) = (Arc::clone(&state.access), Arc::clone(&state.metrics));
+        Ok(Self { request, limits, panels, caller, access, audit, metrics })
     }
 
     fn digests(&self) -> HeaderValue {
@@ -325,13 +294,17 @@ impl Job {
         (mut chunks, permit): (ChunkWriter, OwnedSemaphorePermit),
         complete: &OnceLock<Report>,
     ) -> Result<(), Problem> {
+        let clock = Instant::now();
         let (mut source, people) = self.open(files).map_err(problem)?;
         self.caller.charge(people, self.access.now())?;
         let outcome = self.run(&mut *source, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
         // The work is done: whoever has got the last byte finds the place free.
         drop(permit);
         match outcome {
-            Ok(_) => chunks.finish().map_err(|error| problem(AnswerError::Io(error).into())),
+            Ok(report) => {
+                self.count(&report, clock);
+                chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))
+            }
             Err(error) => {
                 if !chunks.has_begun() {
                     self.caller.refund(people, self.access.now());
@@ -356,6 +329,7 @@ impl Job {
     fn open(&self, files: Vec<SubmittedFile>) -> Result<(Box<dyn GenotypeSource>, usize), PredictionError> {
         let source = submission::open(files, &self.limits.read)?;
         let people = self.request.samples.as_ref().map_or_else(|| source.samples().len(), Vec::len);
+        self.audit.samples(people);
         let genes = self.request.selection.genes();
         if people.saturating_mul(genes) > self.limits.answer_values {
             return Err(PredictionError::TooManyValues { genes, people, most: self.limits.answer_values });
@@ -369,7 +343,14 @@ impl Job {
 
     fn run(&self, source: &mut dyn GenotypeSource, answer: &mut dyn Answer) -> Result<Report, PredictionError> {
         let panel = |assembly: Option<&Assembly>| self.panels.get(&self.request.selection, assembly);
-        predict(source, &self.request, panel, answer)
+        predict(source, &self.request, panel, &mut Counting { answer, audit: &self.audit, genes: 0 })
+    }
+
+    /// Counts a prediction whose answer was written.
+    fn count(&self, report: &Report, began: Instant) {
+        let models = self.request.selection.models.iter().map(|(model, _)| versioned(&model.card));
+        let models = models.zip(report.models.iter().map(|one| &one.by_kind)).collect();
+        self.metrics.predicted(&Predicted { models, samples: self.audit.noted_samples(), took: began.elapsed() });
     }
 }
 

@@ -157,6 +157,12 @@ impl Kind {
         }
     }
 
+    /// Returns the last part of the `type`.
+    pub(crate) fn name(self) -> &'static str {
+        let (kind, ..) = self.describe();
+        kind.rsplit('/').next().unwrap_or(kind)
+    }
+
     /// Returns the kind that stands for an error status which some layer gave without a problem.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{ProfileAnswer, Row, Source, table, to_json};
+use super::audit::{Audit, versioned};
 use super::complete::{self, EngineTimings, Subject};
 use super::extract::{Json, Query, Segment};
 use super::genes::PagingInfo;
@@ -83,13 +84,15 @@ pub(crate) async fn get_profile(
     path: Segment,
     raw: RawQuery,
     query: Query,
-    headers: HeaderMap,
+    asked: (HeaderMap, Audit),
 ) -> Result<Response, Problem> {
+    let (headers, audit) = asked;
     let format = Format::choose(&headers, query.one("format")?, &PROFILE_FORMATS)?;
     let snapshot = state.snapshot();
     // A raw query has no '#' in it, so that no two requests share a key.
     let key = format!("{}#{}#{}", format.name(), raw.0.as_deref().unwrap_or_default(), path.0);
     if let Some(rendered) = snapshot.rendered.get(&key) {
+        note(&audit, &snapshot, (query.one("dataset")?, query.one("model")?));
         return Ok(rendered.respond(&headers));
     }
     query.only(&PROFILE_PARAMETERS)?;
@@ -104,6 +107,7 @@ pub(crate) async fn get_profile(
     if missing_only {
         profile.tissues.retain(|one| one.source != Source::Measured);
     }
+    note(&audit, &snapshot, (dataset, model));
     let digest = profile.model.as_ref().map(|model| model.digest.clone());
     let rendered = Rendered::new(profile.write(format, explain)?, format, &profile.dataset.version, digest.as_deref());
     let rendered = Arc::new(rendered);
@@ -111,6 +115,13 @@ pub(crate) async fn get_profile(
     response.extensions_mut().insert(timings);
     snapshot.rendered.insert(key, rendered);
     Ok(response)
+}
+
+/// Notes a gene's profile that was found.
+fn note(audit: &Audit, snapshot: &Snapshot, (dataset, model): (Option<&str>, Option<&str>)) {
+    let completion = snapshot.dataset(dataset).and_then(|dataset| dataset.completion(model));
+    audit.models(completion.ok().flatten().map(|completion| versioned(&completion.model.card)));
+    audit.genes(1);
 }
 
 /// The identifiers of the tissues that the query names, or `None` where it names none.
@@ -180,6 +191,7 @@ pub(crate) async fn post_profiles(
     state: State<Arc<AppState>>,
     query: Query,
     headers: HeaderMap,
+    audit: Audit,
     body: Json<ProfilesBody>,
 ) -> Result<Response, Problem> {
     query.only(&["format"])?;
@@ -188,6 +200,7 @@ pub(crate) async fn post_profiles(
     let Json(body) = body;
     let dataset = snapshot.dataset(body.dataset.as_deref())?;
     let completion = dataset.completion(body.model.as_deref())?.map(Arc::as_ref);
+    audit.models(completion.map(|completion| versioned(&completion.model.card)));
     let mut subjects = Vec::new();
     let mut order = Vec::new();
     for item in submission::items(dataset, &state.limits, &body)? {
@@ -200,6 +213,7 @@ pub(crate) async fn post_profiles(
         }
     }
     let (profiles, timings) = complete::profiles(dataset, completion, &subjects, body.explain).await?;
+    audit.genes(profiles.len());
     let mut profiles = profiles.into_iter();
     let answered = order.into_iter().filter_map(|missed| match missed {
         None => profiles.next().map(|profile| BatchItem::Profile(Box::new(profile))),

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
 
+use super::audit::versioned;
 use super::auth::Access;
 use super::gate::Gate;
 use super::pace::Pace;
@@ -23,6 +24,7 @@ use crate::model::served::{ImputedProfile, ServedModel};
 use crate::prediction::selection::PanelCache;
 use crate::reference::Reference;
 use crate::reference::units::TissueSums;
+use crate::telemetry::metrics::{Metrics, SaveMeters};
 
 /// Imputed profiles that are kept in memory for each dataset and model: more than a genome has genes.
 const MOST_IMPUTED: usize = 100_000;
@@ -101,7 +103,7 @@ pub struct Operator {
 }
 
 /// Imputed profiles of known genes that are to be saved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Save {
     /// The dataset's version.
     pub dataset_version: String,
@@ -109,6 +111,8 @@ pub struct Save {
     pub imputation_key: String,
     /// The profiles as JSON.
     pub profiles: Vec<(GeneId, String)>,
+    /// What counts whether they were.
+    pub meters: SaveMeters,
 }
 
 /// Where imputed profiles go to be saved: a bounded channel that whoever keeps the database listens to.
@@ -127,6 +131,7 @@ pub struct Completion {
     /// Profiles of known genes, each computed once.
     imputed: RwLock<HashMap<GeneId, Arc<ImputedProfile>>>,
     saver: Option<Saver>,
+    save_meters: OnceLock<SaveMeters>,
 }
 
 impl Completion {
@@ -141,7 +146,15 @@ impl Completion {
         let reference = engine.reference();
         let dataset_version = reference.dataset().version.clone();
         let reach = Reach::of(reference);
-        Self { model, engine, dataset_version, reach, imputed: RwLock::new(saved), saver }
+        let (imputed, save_meters) = (RwLock::new(saved), OnceLock::new());
+        Self { model, engine, dataset_version, reach, imputed, saver, save_meters }
+    }
+
+    /// Has the engine and what is saved counted.
+    fn count_into(&self, metrics: &Metrics) {
+        self.engine.count_into(metrics.engine(&versioned(&self.model.card)));
+        // Set already where the model goes on after a reload.
+        let _ = self.save_meters.set(metrics.saves());
     }
 
     /// Returns a known gene's profile where it was imputed before.
@@ -168,8 +181,11 @@ impl Completion {
             dataset_version: self.dataset_version.clone(),
             imputation_key: self.model.imputation_key(),
             profiles,
+            meters: self.save_meters.get().cloned().unwrap_or_default(),
         };
-        if !save.profiles.is_empty() && saver.try_send(save).is_err() {
+        let (count, dropped) = (save.profiles.len() as u64, save.meters.dropped.clone());
+        if count > 0 && saver.try_send(save).is_err() {
+            dropped.inc_by(count);
             tracing::warn!("imputed profiles were not saved: the store does not keep up");
         }
     }
@@ -357,6 +373,10 @@ impl Snapshot {
         self.default_dataset.as_deref()
     }
 
+    fn count_into(&self, metrics: &Metrics) {
+        self.datasets.values().flat_map(|loaded| loaded.completions.values()).for_each(|one| one.count_into(metrics));
+    }
+
     /// Returns every engine with the names of its dataset and model.
     pub fn engines(&self) -> impl Iterator<Item = (&str, &str, &Arc<Engine>)> {
         self.datasets.iter().flat_map(|(dataset, loaded)| {
@@ -377,6 +397,8 @@ pub struct AppState {
     store_answers: AtomicBool,
     /// Who may come in.
     pub access: Arc<Access>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The gate before predictions.
     pub(crate) predictions: Gate,
     /// The OpenAPI document, written once.
@@ -391,7 +413,10 @@ impl AppState {
     pub fn new(snapshot: Snapshot, limits: HttpLimits, operator: Operator) -> Self {
         let document = super::openapi();
         let docs_page = crate::web::docs::page(&document).into();
+        let metrics = Arc::new(Metrics::new());
+        snapshot.count_into(&metrics);
         Self {
+            metrics,
             snapshot: RwLock::new(Arc::new(snapshot)),
             predictions: Gate::new(limits.predictions, limits.waiting_predictions, limits.timeout),
             limits,
@@ -419,6 +444,7 @@ impl AppState {
 
     /// Puts another snapshot in the place of the current one, which it returns; requests at work keep the old one.
     pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        snapshot.count_into(&self.metrics);
         let mut current = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut current, Arc::new(snapshot))
     }

@@ -131,6 +131,13 @@ pub struct Check {
     )
 )]
 pub(crate) async fn readyz(state: State<Arc<AppState>>) -> Response {
+    let readiness = readiness(&state);
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json_answer(status, &readiness)
+}
+
+/// Looks at everything that readiness depends on.
+pub(crate) fn readiness(state: &AppState) -> Readiness {
     let snapshot = state.snapshot();
     let mut checks = BTreeMap::new();
     let mut check = |name: String, ok: bool, good: &str, bad: &str| {
@@ -147,9 +154,7 @@ pub(crate) async fn readyz(state: State<Arc<AppState>>) -> Response {
         let name = format!("engine {model} on {dataset}");
         check(name, engine.is_ready(), "at work", "its worker has stopped or its last calls all failed");
     }
-    let ready = checks.values().all(|check| check.ok);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_answer(status, &Readiness { ready, checks })
+    Readiness { ready: checks.values().all(|check| check.ok), checks }
 }
 
 /// Gives the OpenAPI document.

@@ -53,6 +53,11 @@ impl Intake {
         sender.send(job).map_err(|_| EngineError::Unavailable)
     }
 
+    /// Returns how many rows wait.
+    pub(crate) fn queued_rows(&self) -> usize {
+        (self.rows as usize).saturating_sub(self.space.available_permits())
+    }
+
     /// Takes no more; what is queued stays queued.
     pub(crate) fn close(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,22 +1,23 @@
 //! The thread that owns a model: gathers what has arrived, predicts, answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::queue::{Job, Reply};
-use super::{EngineError, Health, Output};
+use super::{EngineError, Health, Meters, Output};
 use crate::model::{ModelError, Prediction, ProfileModel, Target};
 use crate::reference::Reference;
 
 /// What the thread owns.
 pub(crate) struct Worker {
-    model: Arc<dyn ProfileModel>,
-    reference: Arc<Reference>,
-    batch_rows: usize,
-    health: Arc<Health>,
+    pub(crate) model: Arc<dyn ProfileModel>,
+    pub(crate) reference: Arc<Reference>,
+    pub(crate) batch_rows: usize,
+    pub(crate) health: Arc<Health>,
+    pub(crate) meters: Arc<OnceLock<Meters>>,
 }
 
 /// A request that left the queue, with how long it waited.
@@ -27,15 +28,6 @@ struct Started {
 }
 
 impl Worker {
-    pub(crate) fn new(
-        model: Arc<dyn ProfileModel>,
-        reference: Arc<Reference>,
-        batch_rows: usize,
-        health: Arc<Health>,
-    ) -> Self {
-        Self { model, reference, batch_rows, health }
-    }
-
     /// Works until the queue is closed and empty.
     pub(crate) fn run(self, mut queue: UnboundedReceiver<Job>) {
         let mut held_over = None;
@@ -66,7 +58,11 @@ impl Worker {
             if job.reply.is_closed() {
                 continue;
             }
-            started.push(Started { rows: job.targets.len(), reply: job.reply, queued: job.arrived.elapsed() });
+            let queued = job.arrived.elapsed();
+            if let Some(meters) = self.meters.get() {
+                meters.queue_seconds.observe(queued.as_secs_f64());
+            }
+            started.push(Started { rows: job.targets.len(), reply: job.reply, queued });
             targets.extend(job.targets);
         }
         if started.len() < 2 {
@@ -119,7 +115,13 @@ impl Worker {
     fn predict(&self, targets: &[Target]) -> Result<Vec<Prediction>, EngineError> {
         // The model is only read, so a panic leaves nothing half done behind.
         let call = AssertUnwindSafe(|| self.model.predict(&self.reference, targets));
-        let predictions = catch_unwind(call).map_err(|_| EngineError::Panicked)?.map_err(EngineError::Failed)?;
+        let clock = Instant::now();
+        let ended = catch_unwind(call);
+        if let Some(meters) = self.meters.get() {
+            meters.batch_rows.observe(targets.len() as f64);
+            meters.compute_seconds.observe(clock.elapsed().as_secs_f64());
+        }
+        let predictions = ended.map_err(|_| EngineError::Panicked)?.map_err(EngineError::Failed)?;
         if predictions.len() != targets.len() {
             return Err(EngineError::Count { got: predictions.len(), wanted: targets.len() });
         }

@@ -177,9 +177,13 @@ pub fn load_model(found: &ModelFolder) -> anyhow::Result<EitherKind> {
 }
 
 async fn save(store: Arc<Store>, mut saves: mpsc::Receiver<Save>) {
-    while let Some(Save { dataset_version, imputation_key, profiles }) = saves.recv().await {
+    while let Some(Save { dataset_version, imputation_key, profiles, meters }) = saves.recv().await {
+        let count = profiles.len() as u64;
         if let Err(error) = store.save_imputed(&dataset_version, &imputation_key, &profiles).await {
+            meters.dropped.inc_by(count);
             tracing::warn!(%error, profiles = profiles.len(), "imputed profiles were not saved");
+        } else {
+            meters.saved.inc_by(count);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustls::ServerConfig;
@@ -72,6 +73,27 @@ impl Certificate {
         }
         *current = fresh;
         Ok(true)
+    }
+
+    /// Reads the files again and again, for as long as it is let.
+    pub(super) async fn watch(self: Arc<Self>, poll_seconds: u64) {
+        let mut is_failing = false;
+        loop {
+            tokio::time::sleep(Duration::from_secs(poll_seconds)).await;
+            let read = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || read.reload()).await {
+                Ok(Ok(changed)) => {
+                    is_failing = false;
+                    if changed {
+                        tracing::info!("the certificate changed: new connections get the new one");
+                    }
+                }
+                Ok(Err(error)) if !std::mem::replace(&mut is_failing, true) => {
+                    tracing::error!(error = format!("{error:#}"), "the changed certificate cannot be used");
+                }
+                _ => {}
+            }
+        }
     }
 }
 
