@@ -9,6 +9,7 @@ mod complete;
 mod engine;
 mod fuzz;
 mod generator;
+mod guide;
 mod http;
 mod http_explain;
 mod http_missing;
