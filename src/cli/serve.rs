@@ -13,7 +13,7 @@ use crate::serve::access::KeyKeeper;
 use crate::serve::data::{Background, DataSource};
 use crate::serve::{self, Settings};
 use crate::store::Store;
-use crate::telemetry::Settings;
+use crate::telemetry;
 
 /// Answers over HTTP from the store and the models
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ impl Serve {
     ///
     /// # Errors
     /// The configuration cannot work.
-    pub fn telemetry(&self) -> Result<Settings, ConfigError> {
+    pub fn telemetry(&self) -> Result<telemetry::Settings, ConfigError> {
         self.config.validate()?;
         Ok(self.config.telemetry.settings())
     }
