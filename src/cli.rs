@@ -45,7 +45,7 @@ enum Command {
     Predict(Box<predict::Predict>),
     /// Fills every hole and every missing gene of a dataset of the store, into a file and into the store.
     Complete(complete::Complete),
-    /// Imports, lists and checks models.
+    /// Imports, lists and checks models, and sets which version is the default.
     Models(models::Models),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),

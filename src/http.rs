@@ -3,8 +3,10 @@
 //! Handlers answer from the snapshot of [`state`] and never wait for a database; errors leave by
 //! [`problem::Problem`] alone. Imports the layers below, and neither a database nor tensors.
 
+pub mod admin;
 pub mod answer;
 pub(crate) mod complete;
+pub mod datasets;
 pub mod extract;
 mod gate;
 pub mod genes;
@@ -67,6 +69,7 @@ use state::AppState;
         (name = "datasets", description = "Reference datasets and their tissues"),
         (name = "models", description = "Models and their cards"),
         (name = "status", description = "The service itself"),
+        (name = "admin", description = "What the service serves"),
     )
 )]
 struct Document;
@@ -76,14 +79,19 @@ fn genotype_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(predictions::post_predictions)).routes(routes!(predictions::check_predictions))
 }
 
+/// Routes for whoever runs the service: a reload checks every model whole, which takes its time.
+fn admin_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(admin::reload_models))
+}
+
 fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(profiles::get_profile))
         .routes(routes!(profiles::post_profiles))
         .routes(routes!(genes::list_genes))
         .routes(routes!(genes::get_gene))
-        .routes(routes!(models::list_datasets))
-        .routes(routes!(models::list_tissues))
+        .routes(routes!(datasets::list_datasets))
+        .routes(routes!(datasets::list_tissues))
         .routes(routes!(missing::list_missing))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
@@ -99,7 +107,7 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
 /// Returns the OpenAPI document, made from the handlers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().merge(genotype_routes()).into_openapi()
+    routes().merge(genotype_routes()).merge(admin_routes()).into_openapi()
 }
 
 /// Returns the OpenAPI document as the text of `openapi.yaml`.
@@ -116,6 +124,10 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
     let gate = Arc::new(Semaphore::new(limits.in_flight));
     let (api, _) = routes().split_for_parts();
     let (genotypes, _) = genotype_routes().split_for_parts();
+    let (admin, _) = admin_routes().split_for_parts();
+    let admin = admin
+        .layer(RequestBodyLimitLayer::new(limits.body_bytes))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.prediction_timeout));
     // The last layer added is the outermost one.
     let genotypes = genotypes
         .layer(DefaultBodyLimit::disable())
@@ -128,6 +140,7 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.timeout))
         .merge(genotypes)
+        .merge(admin)
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(gate, middleware::shed))

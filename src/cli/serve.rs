@@ -33,7 +33,7 @@ impl Serve {
 /// store is made.
 async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
     let predicts = || {
-        let folders = registry::newest(&config.store.models_dir)?;
+        let folders = registry::list(&config.store.models_dir)?;
         Ok::<_, ModelError>(folders.iter().any(|folder| matches!(registry::genotype_card(&folder.path), Ok(Some(_)))))
     };
     let database = &config.store.database;
@@ -53,14 +53,15 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
 pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
     config.validate()?;
     let store = open_store(&config).await?;
-    let (source, saving) = DataSource::open(store, config.store.models_dir.clone()).await?;
-    let (loaded, versions) = source.load().await?;
+    let (models_dir, keep) = (config.store.models_dir.clone(), config.store.keep_versions);
+    let (mut source, saving) = DataSource::open(store, models_dir, keep).await?;
+    let loaded = source.load().await?;
     if loaded.references.is_empty() && loaded.expression_models.is_empty() {
         tracing::warn!("the store has no dataset yet: 'tissuecast ingest' brings one in");
     }
     let (sender, events) = mpsc::channel(4);
     let every = Duration::from_secs(config.store.poll_seconds);
-    let background = Background::new(saving, source.watch(versions, every, sender));
+    let background = Background::new(saving, source.watch(every, sender));
     let ended = serve::run(config, loaded, events, ready).await;
     background.end().await;
     ended

@@ -53,6 +53,8 @@ pub enum Kind {
     LowOverlap,
     /// A policy cannot be followed, or an answer cannot be written in the form that was asked for.
     UnusablePolicy,
+    /// Folders of models do not pass their checks.
+    ModelsRefused,
     /// There is no such route.
     NoSuchRoute,
     /// The route has no such method.
@@ -69,7 +71,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::UnknownGene,
         Self::AmbiguousGene,
         Self::UnknownTissue,
@@ -87,6 +89,7 @@ impl Kind {
         Self::LimitPassed,
         Self::LowOverlap,
         Self::UnusablePolicy,
+        Self::ModelsRefused,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::Overloaded,
@@ -129,6 +132,9 @@ impl Kind {
             }
             Self::UnusablePolicy => {
                 ("/problems/unusable-policy", "The policy cannot be followed", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::ModelsRefused => {
+                ("/problems/models-refused", "Models were refused", StatusCode::UNPROCESSABLE_ENTITY)
             }
             Self::NoSuchRoute => ("/problems/no-such-route", "No such route", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
