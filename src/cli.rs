@@ -47,7 +47,7 @@ enum Command {
     Predict(Box<predict::Predict>),
     /// Fills every hole and every missing gene of a dataset of the store, into a file and into the store.
     Complete(complete::Complete),
-    /// Imports, lists and checks models.
+    /// Imports, lists and checks models, and sets which version is the default.
     Models(models::Models),
     /// Makes, lists and revokes API keys.
     Keys(keys::Keys),

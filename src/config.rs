@@ -72,10 +72,14 @@ pub struct StoreConfig {
     /// The dataset that is used where a request names none; the only one where one is loaded
     #[arg(long, env = "TISSUECAST_DEFAULT_DATASET", value_name = "NAME")]
     pub default_dataset: Option<String>,
-    /// The model that is used where a request names none; the first that fits the dataset otherwise
+    /// The model that is used where a request names none, as NAME or NAME@VERSION; the first that fits the dataset
+    /// otherwise
     #[arg(long, env = "TISSUECAST_DEFAULT_MODEL", value_name = "NAME")]
     pub default_model: Option<String>,
-    /// Seconds between two looks for a changed dataset
+    /// Newest versions of each model that are served side by side; the default one always is
+    #[arg(long, env = "TISSUECAST_KEEP_VERSIONS", default_value_t = 2, value_name = "N")]
+    pub keep_versions: usize,
+    /// Seconds between two looks for a changed dataset or model
     #[arg(long, env = "TISSUECAST_POLL_SECONDS", default_value_t = 10, value_name = "SECONDS")]
     pub poll_seconds: u64,
 }
@@ -274,10 +278,11 @@ impl ServeConfig {
     /// A value cannot work; the error names its flag.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let checks: [(&'static str, u64, u64, u64); 12] = [
+        let checks: [(&'static str, u64, u64, u64); 13] = [
             ("--max-connections", self.access.max_connections as u64, 1, 1_000_000),
             ("--min-transfer-bytes-per-second", self.access.min_transfer_bytes_per_second, 0, 1 << 30),
             ("--drain-seconds", self.server.drain_seconds, 0, 3_600),
+            ("--keep-versions", self.store.keep_versions as u64, 1, 100),
             ("--poll-seconds", self.store.poll_seconds, 1, 86_400),
             ("--max-body-mib", limits.max_body_mib as u64, 1, 1_024),
             ("--max-batch-genes", limits.max_batch_genes as u64, 1, 100_000),

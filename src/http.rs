@@ -3,11 +3,13 @@
 //! Handlers answer from the snapshot of [`state`] and never wait for a database; errors leave by
 //! [`problem::Problem`] alone. Imports the layers below, and neither a database nor tensors.
 
+pub mod admin;
 pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod client;
 pub(crate) mod complete;
+pub mod datasets;
 mod ending;
 pub mod extract;
 mod gate;
@@ -87,6 +89,7 @@ use crate::access::record::Scope;
         (name = "datasets", description = "Reference datasets and their tissues"),
         (name = "models", description = "Models and their cards"),
         (name = "status", description = "The service itself"),
+        (name = "admin", description = "What the service serves"),
     ),
     modifiers(&Keys),
     security((), ("bearer" = []), ("basic" = []), ("header" = []))
@@ -113,6 +116,11 @@ fn genotype_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(predictions::post_predictions)).routes(routes!(predictions::check_predictions))
 }
 
+/// Routes for whoever runs the service: a reload checks every model whole, which takes its time.
+fn admin_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(admin::reload_models))
+}
+
 /// Routes that answer from datasets and models.
 fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
@@ -120,8 +128,8 @@ fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(profiles::post_profiles))
         .routes(routes!(genes::list_genes))
         .routes(routes!(genes::get_gene))
-        .routes(routes!(models::list_datasets))
-        .routes(routes!(models::list_tissues))
+        .routes(routes!(datasets::list_datasets))
+        .routes(routes!(datasets::list_tissues))
         .routes(routes!(missing::list_missing))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
@@ -142,7 +150,7 @@ fn open_routes() -> OpenApiRouter<Arc<AppState>> {
 /// Returns the OpenAPI document, made from the handlers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let keyed = routes().merge(genotype_routes());
+    let keyed = routes().merge(genotype_routes()).merge(admin_routes());
     OpenApiRouter::with_openapi(Document::openapi()).merge(keyed).merge(open_routes()).into_openapi()
 }
 
@@ -162,6 +170,11 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
     let (api, _) = routes().split_for_parts();
     let (open, _) = open_routes().split_for_parts();
     let (genotypes, _) = genotype_routes().split_for_parts();
+    let (admin, _) = admin_routes().split_for_parts();
+    let admin = admin
+        .layer(guard(Scope::Admin))
+        .layer(RequestBodyLimitLayer::new(limits.body_bytes))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.prediction_timeout));
     let pace = limits.pace();
     let paced =
         move |request: Request| std::future::ready(request.map(|body| Body::new(Paced::new(body, pace.clone()))));
@@ -182,6 +195,7 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.timeout))
         .merge(genotypes)
+        .merge(admin)
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&state), origin::same_origin));

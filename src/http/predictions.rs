@@ -31,6 +31,7 @@ use crate::genotype::report::Report;
 use crate::genotype::submission::{self, SubmittedFile};
 use crate::genotype::{GenotypeSource, Policies};
 use crate::model::expression::ServedGenotypeModel;
+use crate::model::shelf::split_label;
 use crate::prediction::answer::{Form, Packing};
 use crate::prediction::selection::{PanelCache, Selection};
 use crate::prediction::{Answer, AnswerError, PredictionError, Request, predict};
@@ -71,7 +72,7 @@ const FORMATS: [Format; 5] = [Format::Json, Format::Tsv, Format::Bed, Format::Ar
                    leaves gene by gene before the last gene is computed; whatever goes wrong after its first mebibyte \
                    breaks the transfer off.",
     params(
-        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; `all` for every one; may be left out where only one is loaded"),
+        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; a name alone means its default version, `all` the default version of every one; may be left out where only one name is loaded"),
         ("gene" = Option<Vec<String>>, Query, description = "Only these genes: Ensembl identifiers with or without version, the model's own spelling, or symbols; repeated or parted by commas"),
         ("sample" = Option<Vec<String>>, Query, description = "Only these people, repeated or parted by commas; they are answered in the input's order"),
         ("missing" = Option<String>, Query, description = "What a missing genotype counts as: `mean` (2 × the effect allele's frequency in the model; unknown without one; the default), `cohort` (the submitted people's mean), `ref`, `drop`, `error`"),
@@ -174,7 +175,7 @@ pub(crate) async fn post_predictions(
     description = "Takes the same body and parameters as `POST /v1/predictions` and answers its report. Low overlap is \
                    no error here: the report's diagnosis says what is wrong.",
     params(
-        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; `all` for every one; may be left out where only one is loaded"),
+        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; a name alone means its default version, `all` the default version of every one; may be left out where only one name is loaded"),
         ("gene" = Option<Vec<String>>, Query, description = "Only these genes"),
         ("sample" = Option<Vec<String>>, Query, description = "Only these people"),
         ("missing" = Option<String>, Query, description = "As of `POST /v1/predictions`"),
@@ -362,14 +363,14 @@ fn list(query: &Query, name: &str) -> Vec<String> {
 fn models(snapshot: &Snapshot, query: &Query) -> Result<Vec<Arc<ServedGenotypeModel>>, Problem> {
     let loaded = &snapshot.expression_models;
     let names = list(query, "model");
-    let all = || loaded.keys().cloned().collect::<Vec<_>>();
+    let all = || loaded.names().cloned().collect::<Vec<_>>();
     if loaded.is_empty() {
         let detail = "no genotype model is loaded: 'tissuecast models import' takes PredictDB, FUSION, TIGAR and \
                       scoring files";
         return Err(Problem::new(Kind::UnknownModel, detail));
     }
-    if names.is_empty() && loaded.len() == 1 || names.iter().any(|name| name == "all") {
-        return Ok(loaded.values().cloned().collect());
+    if names.is_empty() && loaded.names().count() == 1 || names.iter().any(|name| name == "all") {
+        return Ok(loaded.defaults().cloned().collect());
     }
     if names.is_empty() {
         let detail = "several genotype models are loaded: name some by 'model', or all of them by model=all";
@@ -377,13 +378,13 @@ fn models(snapshot: &Snapshot, query: &Query) -> Result<Vec<Arc<ServedGenotypeMo
     }
     let mut chosen: Vec<Arc<ServedGenotypeModel>> = Vec::with_capacity(names.len());
     for named in &names {
-        let Some(found) = snapshot.expression_model(named) else {
-            let (name, _) = super::state::split_version(named);
-            if snapshot.models.contains_key(name) {
+        let Some(found) = loaded.get(named) else {
+            let (name, _) = split_label(named);
+            if snapshot.models.has_name(name) {
                 let detail = format!("model '{name}' imputes tissue profiles and reads no genotypes");
                 return Err(Problem::parameter("model", detail).with_candidates(all()));
             }
-            return Err(super::state::unknown_model(named, loaded.keys()));
+            return Err(super::state::unknown_model(named, loaded.labels()));
         };
         if !chosen.iter().any(|other| Arc::ptr_eq(other, found)) {
             chosen.push(Arc::clone(found));

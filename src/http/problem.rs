@@ -61,6 +61,8 @@ pub enum Kind {
     RateLimited,
     /// The key has used up its people of the day.
     QuotaExceeded,
+    /// Folders of models do not pass their checks.
+    ModelsRefused,
     /// There is no such route.
     NoSuchRoute,
     /// The route has no such method.
@@ -77,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::UnknownGene,
         Self::AmbiguousGene,
         Self::UnknownTissue,
@@ -99,6 +101,7 @@ impl Kind {
         Self::Forbidden,
         Self::RateLimited,
         Self::QuotaExceeded,
+        Self::ModelsRefused,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::Overloaded,
@@ -146,6 +149,9 @@ impl Kind {
             Self::Forbidden => ("/problems/forbidden", "Not allowed", StatusCode::FORBIDDEN),
             Self::RateLimited => ("/problems/rate-limited", "Too many requests", StatusCode::TOO_MANY_REQUESTS),
             Self::QuotaExceeded => ("/problems/quota-exceeded", "Quota used up", StatusCode::TOO_MANY_REQUESTS),
+            Self::ModelsRefused => {
+                ("/problems/models-refused", "Models were refused", StatusCode::UNPROCESSABLE_ENTITY)
+            }
             Self::NoSuchRoute => ("/problems/no-such-route", "No such route", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
                 ("/problems/method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED)

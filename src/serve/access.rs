@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::access::file;
 use crate::access::quota::day_of;
@@ -81,13 +83,14 @@ impl KeyKeeper {
         Ok(())
     }
 
-    /// Looks for changed keys until the service is gone; a store or a file that is away changes nothing.
+    /// Looks for changed keys again and again, and where it is rung for; a store or a file that is away changes nothing.
     #[must_use]
-    pub fn watch(self, every: Duration) -> JoinHandle<()> {
+    pub fn watch(self, every: Duration, hang_up: Arc<Notify>) -> JoinHandle<()> {
         tokio::spawn(async move {
             let mut is_failing = false;
             loop {
-                tokio::time::sleep(every).await;
+                // Either is a reason to look.
+                let _ = timeout(every, hang_up.notified()).await;
                 // A key that was revoked in a file has to end also while the store is away.
                 let (settled, refreshed) = (self.settle().await, self.refresh().await);
                 match settled.and(refreshed) {

@@ -9,6 +9,8 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// The certificate that connections are accepted with.
@@ -75,11 +77,12 @@ impl Certificate {
         Ok(true)
     }
 
-    /// Reads the files again and again, for as long as it is let.
-    pub(super) async fn watch(self: Arc<Self>, poll_seconds: u64) {
+    /// Reads the files again and again, and where it is rung for, for as long as it is let.
+    pub(super) async fn watch(self: Arc<Self>, poll_seconds: u64, hang_up: Arc<Notify>) {
         let mut is_failing = false;
         loop {
-            tokio::time::sleep(Duration::from_secs(poll_seconds)).await;
+            // Either is a reason to look.
+            let _ = timeout(Duration::from_secs(poll_seconds), hang_up.notified()).await;
             let read = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || read.reload()).await {
                 Ok(Ok(changed)) => {

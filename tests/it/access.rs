@@ -348,7 +348,7 @@ async fn tls_answers_and_takes_a_renewed_certificate_while_it_runs() {
     let address = listener.local_addr().unwrap();
     let (_events, receiver) = mpsc::channel(1);
     let (stop, stopped) = oneshot::channel::<()>();
-    let models = vec![served(NearestTwo::new(Scale::Log2), Unit::Tpm, &TISSUES)];
+    let models = [served(NearestTwo::new(Scale::Log2), Unit::Tpm, &TISSUES)].into_iter().collect();
     let loaded = Loaded { references: vec![reference("small")], models, ..Loaded::default() };
     let service = tokio::spawn(serve_on(listener, config, loaded, receiver, async { drop(stopped.await) }));
     assert!(ask(address, &first).await.unwrap().starts_with("HTTP/1.1 200"));

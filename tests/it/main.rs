@@ -26,6 +26,7 @@ mod maize;
 mod pages;
 mod predict_command;
 mod real_genotypes;
+mod reload;
 mod served_predictions;
 mod service;
 mod socket;

@@ -27,10 +27,16 @@ pub struct Served {
 
 impl Served {
     pub fn start(folder: &Path, database: &str) -> Self {
+        Self::start_with(folder, database, &[])
+    }
+
+    /// Starts it with more flags.
+    pub fn start_with(folder: &Path, database: &str, flags: &[&str]) -> Self {
         let log = folder.join("log");
         let file = File::create(&log).unwrap();
         let child = program(folder)
             .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database])
+            .args(flags)
             .env("TISSUECAST_LOG", "trace")
             .env("RUST_LOG", "trace")
             .stdout(file.try_clone().unwrap())
@@ -94,9 +100,14 @@ impl Served {
         self.post(path, "text/vcf", text.as_bytes(), true).unwrap()
     }
 
-    pub fn stop(mut self) -> String {
-        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+    /// Sends it a signal, such as `-HUP`.
+    pub fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
+    }
+
+    pub fn stop(mut self) -> String {
+        self.signal("-TERM");
         let until = Instant::now() + PATIENCE;
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "it does not stop: {}", self.said());
