@@ -414,7 +414,7 @@ fn serve_answers_from_an_ingested_store_and_says_what_is_wrong_before_it_listens
 fn every_command_has_help_and_the_contract_is_the_committed_one() {
     let folder = tempfile::tempdir().unwrap();
     let commands = "\nserve\ndemo\nmigrate\ningest\ntrain\ntrain profile\nevaluate\nevaluate profile\ncomplete\nmodels\nmodels list\n\
-                    models check\nopenapi";
+                    models check\nopenapi\nhealth";
     for command in commands.split('\n') {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = succeed(folder.path(), &arguments);

@@ -22,7 +22,8 @@ const MARK: &str = "PERSONAL4711";
 pub struct Served {
     child: Child,
     log: PathBuf,
-    address: String,
+    /// Where it listens.
+    pub address: String,
 }
 
 impl Served {
@@ -48,19 +49,26 @@ impl Served {
         while served.address.is_empty() {
             assert!(Instant::now() < until, "it does not say where it listens: {}", served.said());
             std::thread::sleep(Duration::from_millis(20));
-            let said = served.said();
-            let line = said.lines().find(|line| line.contains("\"serving\"")).unwrap_or("{}");
-            let line: Value = serde_json::from_str(line).unwrap_or_default();
-            line["address"].as_str().unwrap_or_default().clone_into(&mut served.address);
+            served.address = served.address_of("serving");
         }
         served
     }
 
-    fn said(&self) -> String {
+    /// The address that it gives with this message; empty where it has not yet.
+    pub fn address_of(&self, message: &str) -> String {
+        let said = self.said();
+        let quoted = format!("\"{message}\"");
+        let line = said.lines().find(|line| line.contains(&quoted)).unwrap_or("{}");
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        line["address"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Everything that it has said so far.
+    pub fn said(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
@@ -73,7 +81,7 @@ impl Served {
     }
 
     /// Posts a body in chunks; `None` where it is cut off in the middle.
-    fn post(&self, path: &str, media_type: &str, body: &[u8], whole: bool) -> Option<(u16, Value)> {
+    pub fn post(&self, path: &str, media_type: &str, body: &[u8], whole: bool) -> Option<(u16, Value)> {
         let mut stream = self.connect();
         write!(
             stream,
@@ -125,7 +133,8 @@ impl Drop for Served {
     }
 }
 
-fn program(folder: &Path) -> Command {
+/// The program with nothing of the caller's settings.
+pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tissuecast"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TISSUECAST_")) {
         command.env_remove(name);
@@ -135,7 +144,7 @@ fn program(folder: &Path) -> Command {
 }
 
 /// The status and the body, which may come in chunks; null where it is no JSON.
-fn answer(mut stream: TcpStream) -> (u16, Value) {
+pub fn answer(mut stream: TcpStream) -> (u16, Value) {
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(&bytes);
@@ -241,7 +250,7 @@ async fn an_imported_model_is_served_and_no_genotype_is_logged(database: &TestDa
     assert_eq!(status, 200, "{answer}");
     check_truth(&answer);
     let said = served.stop();
-    assert!(said.contains("/v1/predictions/check") && said.contains("answered"), "the log says nothing: {said}");
+    assert!(said.contains("/v1/predictions/check") && said.contains("ended"), "the log says nothing: {said}");
     assert!(!said.contains("panicked"), "{said}");
     let leaked: Vec<&str> = said.lines().filter(|line| line.contains(MARK)).collect();
     assert!(leaked.is_empty(), "genotypes in the log: {leaked:#?}");
