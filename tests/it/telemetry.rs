@@ -98,7 +98,7 @@ fn check(samples: &BTreeMap<String, f64>, expected: &[(&str, f64)]) {
     let wrong: Vec<_> = expected.iter().filter(|(name, value)| found(name) != Some(*value)).collect();
     let near = |name: &str| {
         let family = name.split('{').next().unwrap().to_owned();
-        samples.iter().filter(|(one, _)| one.contains(&family)).map(|(one, value)| format!("{one} {value}"))
+        samples.iter().filter(move |(one, _)| one.contains(&family)).map(|(one, value)| format!("{one} {value}"))
     };
     let found: Vec<String> = wrong.iter().flat_map(|(name, _)| near(name)).collect();
     assert!(wrong.is_empty(), "wrong: {wrong:#?}\nfound: {found:#?}");
