@@ -5,8 +5,10 @@
 
 mod access;
 mod binary;
+mod client;
 mod complete;
 mod engine;
+mod faults;
 mod fuzz;
 mod generator;
 mod http;
@@ -21,6 +23,7 @@ mod import;
 mod ingest;
 mod lab;
 mod layering;
+mod load;
 mod maize;
 mod pages;
 mod predict_command;
