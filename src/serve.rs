@@ -24,6 +24,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use connection::Patience;
 use listener::Door;
 use tls::Certificate;
 
@@ -33,7 +34,7 @@ use crate::genome::GeneId;
 use crate::http;
 use crate::http::admin::{Refusal, Reloader, reload};
 use crate::http::auth::Access;
-use crate::http::state::{AppState, Saver, Snapshot};
+use crate::http::state::{AppState, HttpLimits, Saver, Snapshot};
 use crate::model::expression::ServedGenotypeModel;
 use crate::model::served::ServedModel;
 use crate::model::shelf::Shelf;
@@ -45,7 +46,7 @@ use library::Looked;
 /// How often a swapped-out snapshot is looked at until its last request has gone.
 const RETIRE_LOOK: Duration = Duration::from_millis(100);
 
-/// How long a connection may be silent, on top of the longest request, before it is closed.
+/// How long a connection may be silent on top of what its requests may take.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// What the service is built from.
@@ -185,15 +186,15 @@ pub async fn serve_on(
     let state = Arc::new(state.with_access(access).with_reloader(reloader));
     let router = http::router(Arc::clone(&state));
     let deadline = Duration::from_secs(config.server.drain_seconds);
-    let silence = config.http_limits().timeout + SILENCE;
+    let patience = patience(&config.http_limits());
     let connections = config.access.max_connections;
-    let internal = internal::start(&config.telemetry, &state, silence).await?;
+    let internal = internal::start(&config.telemetry, &state, patience).await?;
     log_settings(&config);
     tracing::info!(address = %listener.local_addr()?, tls = certificate.is_some(), "serving");
     let renewal = certificate.clone().map(|one| tokio::spawn(one.watch(config.store.poll_seconds, hang_up)));
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
     let stopping = CancellationToken::new();
-    let door = Door::new(listener, certificate, connections, silence).serve(router, stopping.clone());
+    let door = Door::new(listener, certificate, connections, patience).serve(router, stopping.clone());
     tokio::pin!(door, stop);
     let served = tokio::select! {
         () = &mut door => Ok(()),
@@ -212,6 +213,12 @@ pub async fn serve_on(
     drop(internal);
     let ended = close(&state.snapshot(), Instant::now() + Duration::from_secs(5)).await;
     served.and(ended)
+}
+
+/// How long a connection may be silent: as long as a client may be, and longer than any answer takes.
+fn patience(limits: &HttpLimits) -> Patience {
+    let longest = limits.timeout.max(limits.prediction_timeout).max(limits.idle);
+    Patience { silence: longest + SILENCE, untaken: limits.timeout + SILENCE }
 }
 
 /// Reads the certificate where the service was told of one.

@@ -210,6 +210,8 @@ impl Store {
             // Readers go on while one writes; the setting stays in the file.
             sqlx::raw_sql(SQLITE_SESSION).execute(&mut connection).await.map_err(opened)?;
             sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await.map_err(opened)?;
+            // The first read makes the files beside it, which a full disk has no room for.
+            sqlx::raw_sql("SELECT COUNT(*) FROM sqlite_master").execute(&mut connection).await.map_err(opened)?;
             pool = pool.after_connect(|connection, _| {
                 Box::pin(async move { sqlx::raw_sql(SQLITE_SESSION).execute(connection).await.map(drop) })
             });

@@ -147,7 +147,13 @@ impl IngestArgs {
 }
 
 async fn prepare_schema(store: &Store) -> anyhow::Result<()> {
-    if store.schema_state().await? == SchemaState::Empty {
+    let is_new = match store.schema_state().await? {
+        SchemaState::Empty => true,
+        // A first ingest that was stopped between two migrations: there is nothing that an operator could want to keep.
+        SchemaState::TooOld { .. } => store.versions().await?.is_empty(),
+        _ => false,
+    };
+    if is_new {
         store.migrate().await?;
     }
     Ok(store.require_current_schema().await?)

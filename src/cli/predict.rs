@@ -1,7 +1,7 @@
 //! `tissuecast predict`: genotypes from files to expression in a file, without a server.
 
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -228,8 +228,31 @@ impl Predict {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<File> {
-    File::create(partial(path)).with_context(|| format!("cannot write {}", path.display()))
+fn create(path: &Path) -> anyhow::Result<Named> {
+    let file = File::create(partial(path)).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Named { file, path: path.to_owned() })
+}
+
+/// A file whose errors say which one it is.
+struct Named {
+    file: File,
+    path: PathBuf,
+}
+
+impl Named {
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+impl Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| self.named(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(|error| self.named(&error))
+    }
 }
 
 fn partial(path: &Path) -> PathBuf {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 #[error("the connection is slower than {0} bytes a second: use a faster one")]
 pub(crate) struct TooSlow(u64);
 
-/// What a client has been waited for, and what it has earned by what it sent or took.
+/// How much longer a client may be waited for, which it earns by what it sends or takes.
 ///
 /// Only the time counts in which the service waits for the client, not that in which the client waits for the service.
 #[derive(Debug, Clone)]
@@ -23,25 +23,33 @@ pub(crate) struct Pace {
     bytes_per_second: u64,
     /// How long a client may take before its speed is looked at.
     grace: Duration,
-    bytes: u64,
-    waited: Duration,
+    left: Duration,
 }
+
+/// Bytes that a client is paid for in advance at most: what fills the buffers on the way is not yet taken, and who was
+/// fast for a while may not dawdle for ever after.
+const AHEAD: u64 = 1 << 20;
 
 impl Pace {
     pub(crate) const fn new(bytes_per_second: u64, grace: Duration) -> Self {
-        Self { bytes_per_second, grace, bytes: 0, waited: Duration::ZERO }
+        Self { bytes_per_second, grace, left: if bytes_per_second == 0 { LONGEST } else { grace } }
     }
 
     /// How much longer the client may be waited for; nothing where it has used that up.
-    pub(crate) fn left(&self) -> Duration {
-        let earned = self.bytes.checked_div(self.bytes_per_second).map_or(LONGEST, Duration::from_secs);
-        earned.saturating_add(self.grace).min(LONGEST).saturating_sub(self.waited)
+    pub(crate) const fn left(&self) -> Duration {
+        self.left
     }
 
     /// Notes that so many bytes have come or gone after a wait.
     pub(crate) fn note(&mut self, bytes: usize, waited: Duration) {
-        self.bytes += bytes as u64;
-        self.waited += waited;
+        let most = self.grace.saturating_add(self.time_of(AHEAD)).min(LONGEST);
+        self.left = self.left.saturating_add(self.time_of(bytes as u64)).saturating_sub(waited).min(most);
+    }
+
+    /// How long so many bytes take at the least speed.
+    fn time_of(&self, bytes: u64) -> Duration {
+        let nanoseconds = bytes.saturating_mul(1_000_000_000).checked_div(self.bytes_per_second);
+        nanoseconds.map_or(LONGEST, Duration::from_nanos)
     }
 
     pub(crate) const fn too_slow(&self) -> TooSlow {
@@ -154,6 +162,19 @@ mod tests {
             }
         });
         assert_eq!(read(paced).await, Ok(40_000));
+    }
+
+    #[test]
+    fn what_was_fast_for_long_is_not_paid_for_for_ever() {
+        let mut pace = Pace::new(1_000, Duration::from_secs(2));
+        for _ in 0..100 {
+            pace.note(1 << 20, Duration::ZERO);
+        }
+        let most = Duration::from_secs(2) + Duration::from_millis(AHEAD);
+        assert_eq!(pace.left(), most);
+        pace.note(0, most);
+        assert!(pace.left().is_zero());
+        assert_eq!(Pace::new(0, Duration::ZERO).left(), LONGEST, "as slow as it likes");
     }
 
     #[tokio::test]

@@ -270,13 +270,13 @@ pub fn write<C: Manifest>(
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(|source| io(&partial, source))?;
     }
-    fs::create_dir_all(&partial).map_err(|source| io(&partial, source))?;
-    for (name, bytes) in files {
-        write_file(&partial.join(name), bytes)?;
-    }
     let mut manifest = serde_json::to_vec_pretty(&*card).map_err(|error| fault(MANIFEST, error.to_string()))?;
     manifest.push(b'\n');
-    write_file(&partial.join(MANIFEST), &manifest)?;
+    if let Err(error) = fill(&partial, files, &manifest) {
+        // On a full disk it would be in everybody's way; what cannot be removed is hidden, and replaced by the next try.
+        let _ = fs::remove_dir_all(&partial);
+        return Err(error);
+    }
     fs::rename(&partial, &place).map_err(|source| io(&place, source))?;
     // The rename itself has to survive a power cut.
     fs::File::open(&parent).and_then(|folder| folder.sync_all()).map_err(|source| io(&parent, source))?;
@@ -291,6 +291,15 @@ pub fn next_version(models: &Path, name: &str) -> Result<String, ModelError> {
     let versions = folders(&models.join(name))?;
     let newest = versions.iter().map(|(version, _)| age(version).0).max().unwrap_or(0);
     Ok((newest + 1).to_string())
+}
+
+/// Makes a folder with a model's files.
+fn fill(folder: &Path, files: &BTreeMap<String, Vec<u8>>, manifest: &[u8]) -> Result<(), ModelError> {
+    fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
+    for (name, bytes) in files {
+        write_file(&folder.join(name), bytes)?;
+    }
+    write_file(&folder.join(MANIFEST), manifest)
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {

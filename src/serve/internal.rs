@@ -1,12 +1,12 @@
 //! The listener for what watches the service: metrics and health, apart from the clients' requests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::connection::Patience;
 use super::listener::Door;
 use crate::config::TelemetryConfig;
 use crate::http;
@@ -28,7 +28,7 @@ pub(super) struct Internal {
 pub(super) async fn start(
     config: &TelemetryConfig,
     state: &Arc<AppState>,
-    silence: Duration,
+    patience: Patience,
 ) -> anyhow::Result<Option<Internal>> {
     let Some(listen) = config.internal_listen else { return Ok(None) };
     let cannot = || format!("cannot listen on {listen} (--internal-listen)");
@@ -36,6 +36,6 @@ pub(super) async fn start(
     tracing::info!(address = %listener.local_addr()?, "serving metrics and health");
     let router = http::internal::router(Arc::clone(state));
     let stop = CancellationToken::new();
-    tokio::spawn(Door::new(listener, None, CONNECTIONS, silence).serve(router, stop.clone()));
+    tokio::spawn(Door::new(listener, None, CONNECTIONS, patience).serve(router, stop.clone()));
     Ok(Some(Internal { _open: stop.drop_guard() }))
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::connection::Impatient;
+use super::connection::{Impatient, Patience};
 use super::tls::Certificate;
 use crate::http::client::Peer;
 
@@ -35,20 +35,19 @@ pub(super) struct Door {
     listener: TcpListener,
     certificate: Option<Arc<Certificate>>,
     connections: Arc<Semaphore>,
-    silence: Duration,
+    patience: Patience,
 }
 
 impl Door {
-    /// Takes a listener; `silence` is how long a connection may neither be read from nor written to, and has to be
-    /// longer than the longest request.
+    /// Takes a listener, with so many places for connections.
     pub(super) fn new(
         listener: TcpListener,
         certificate: Option<Arc<Certificate>>,
         connections: usize,
-        silence: Duration,
+        patience: Patience,
     ) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Self { listener, certificate, connections, silence }
+        Self { listener, certificate, connections, patience }
     }
 
     /// Serves until `stop`; then takes no new connection, and ends when the last request is answered.
@@ -71,7 +70,7 @@ impl Door {
             let connection = Connection {
                 router: router.clone(),
                 peer: Peer { address },
-                silence: self.silence,
+                patience: self.patience,
                 stop: stop.clone(),
                 _place: permit,
             };
@@ -87,7 +86,7 @@ impl Door {
 struct Connection {
     router: axum::Router,
     peer: Peer,
-    silence: Duration,
+    patience: Patience,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
@@ -106,13 +105,13 @@ impl Connection {
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
-        let Self { router, peer, silence, stop, _place } = self;
+        let Self { router, peer, patience, stop, _place } = self;
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             router.clone().oneshot(request)
         });
-        let stream = TokioIo::new(Impatient::new(stream, silence));
+        let stream = TokioIo::new(Impatient::new(stream, patience));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(GREETING)

@@ -5,8 +5,10 @@
 
 mod access;
 mod binary;
+mod client;
 mod complete;
 mod engine;
+mod faults;
 mod fuzz;
 mod generator;
 mod guide;
@@ -22,6 +24,7 @@ mod import;
 mod ingest;
 mod lab;
 mod layering;
+mod load;
 mod maize;
 mod pages;
 mod predict_command;
