@@ -1,10 +1,11 @@
 //! Who may come in: keys, scopes, rates, quotas, origins, addresses, certificates.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -25,17 +26,23 @@ use tissuecast::http::client::Peer;
 use tissuecast::http::problem::Kind;
 use tissuecast::model::Scale;
 use tissuecast::reference::Unit;
-use tissuecast::serve::{Loaded, serve_on};
-use tissuecast::store::StoreError;
+use tissuecast::serve::access::KeyKeeper;
+use tissuecast::serve::{Loaded, Settings, serve_on};
+use tissuecast::store::{Store, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::binary::{fail, succeed};
 use crate::http_support::{Answer, App, NearestTwo, Setup, TISSUES, reference, served};
+use crate::served_predictions::{Served, answer};
 use crate::support::{TestDatabase, on_both_databases};
 
-on_both_databases!(keys_are_kept_by_their_digest_alone, what_services_have_used_adds_up);
+on_both_databases!(
+    keys_are_kept_by_their_digest_alone,
+    what_services_have_used_adds_up,
+    a_quota_outlives_a_restart_and_a_revoked_key_does_not_outlive_a_look,
+);
 
 fn record(name: &str, scopes: &str, key: &PlainKey) -> KeyRecord {
     KeyRecord {
@@ -261,6 +268,78 @@ async fn what_services_have_used_adds_up(database: &TestDatabase) {
     assert_eq!(store.uses_of(20_001).await.unwrap(), [(bob, 1)]);
     store.add_use(bob, Unsaved { day: 20_040, samples: 1 }).await.unwrap();
     assert_eq!(store.uses_of(20_000).await.unwrap(), [], "what was used long ago is forgotten");
+}
+
+/// A service's keys as it keeps them, on a store.
+async fn keeper(store: &Store) -> (Arc<Access>, KeyKeeper) {
+    let config = Line::parse_from(["serve", "--samples-per-day", "10"]).config;
+    let access = Arc::clone(&Settings::from(config.clone()).access);
+    let keeper = KeyKeeper::open(Arc::new(store.clone()), &config.access, Arc::clone(&access)).await.unwrap();
+    (access, keeper)
+}
+
+async fn a_quota_outlives_a_restart_and_a_revoked_key_does_not_outlive_a_look(database: &TestDatabase) {
+    let store = database.migrated().await;
+    let (open, before) = keeper(&store).await;
+    assert!(!open.ring().is_enforced(), "without a key everybody may ask");
+    store.add_key(&record("ada", "predict", &key(1))).await.unwrap();
+    before.refresh().await.unwrap();
+    assert!(open.ring().is_enforced());
+    let charge = |access: &Access, people| {
+        let ring = access.ring();
+        let holder = ring.verify(key(1).reveal(), access.now()).unwrap();
+        holder.charge(people, access.now()).map_err(|exceeded| exceeded.left)
+    };
+    assert_eq!(charge(&open, 7), Ok(()));
+    before.end().await;
+    let (again, after) = keeper(&store).await;
+    assert_eq!(charge(&again, 4), Err(3), "what was used before the restart counts");
+    assert_eq!(charge(&again, 2), Ok(()));
+    after.end().await;
+    before.end().await;
+    assert_eq!(charge(&open, 2), Err(1), "what another service on the store has let through counts");
+    let looking = after.watch(Duration::from_millis(20), Arc::default());
+    store.revoke_key(&"ada".parse().unwrap(), 1).await.unwrap();
+    let revoked = async {
+        while again.ring().verify(key(1).reveal(), again.now()).is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), revoked).await.unwrap();
+    looking.abort();
+}
+
+#[test]
+fn a_served_program_asks_for_keys_names_them_and_lets_go_of_revoked_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let keys = |arguments: &[&'static str]| succeed(folder, &[&["keys"], arguments, &["--keys", "keys.json"]].concat());
+    let made = keys(&["create", "--name", "ada", "--scopes", "read"]);
+    let made = made.trim();
+    succeed(folder, &["migrate", "--database-url", "sqlite://k.sqlite"]);
+    let flags = ["--keys", "keys.json", "--audit-log", "audit.jsonl", "--poll-seconds", "3600"];
+    let served = Served::start_with(folder, "sqlite://k.sqlite", &flags);
+    let ask = |key: &str| {
+        let mut stream = served.connect();
+        let head =
+            format!("GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        answer(stream).0
+    };
+    assert_eq!((ask("tissuecast_0"), ask(made)), (401, 200));
+    keys(&["revoke", "ada"]);
+    served.signal("-HUP");
+    let until = Instant::now() + Duration::from_secs(20);
+    while ask(made) != 401 {
+        assert!(Instant::now() < until, "the revoked key opens on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let said = served.stop();
+    let audit = fs::read_to_string(folder.join("audit.jsonl")).unwrap();
+    let whos: Vec<Value> =
+        audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["who"].take()).collect();
+    assert_eq!(whos[..2], ["anonymous", "ada"], "{audit}");
+    assert!(!audit.contains(made) && !said.contains(made), "a key is never written");
 }
 
 #[test]

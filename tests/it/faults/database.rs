@@ -1,6 +1,8 @@
 //! A database that goes away under load and comes back.
 
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -211,4 +213,47 @@ mod postgres {
         assert!(asked > 100);
         server.stop();
     }
+}
+
+impl Cluster {
+    /// Has the server speak TLS, and nothing else; the certificate, which is its own authority.
+    fn speak_tls_only(&self) -> String {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let data = self.data();
+        let files = [
+            ("server.crt", made.cert.pem()),
+            ("server.key", made.signing_key.serialize_pem()),
+            ("pg_hba.conf", "hostssl all all 127.0.0.1/32 trust\n".to_owned()),
+            ("postgresql.auto.conf", "ssl = on\n".to_owned()),
+        ];
+        for (name, content) in files {
+            let path = data.join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            if let Some(user) = &self.user {
+                assert!(Command::new("chown").arg(user).arg(&path).status().unwrap().success());
+            }
+        }
+        assert!(self.crash() && self.start(), "PostgreSQL does not start again");
+        made.cert.pem()
+    }
+}
+
+#[test]
+fn the_database_is_reached_over_tls_where_it_is_the_one_that_was_meant() {
+    let cluster = Cluster::start_new();
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (folder.path().join("own.pem"), folder.path().join("other.pem"));
+    fs::write(&own, cluster.speak_tls_only()).unwrap();
+    fs::write(&other, rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem()).unwrap();
+    let url = format!("postgres://tissuecast@localhost:{}/postgres", cluster.port);
+    block_on(async {
+        let open = async |more: String| Store::open(&format!("{url}?{more}")).await;
+        let store = open(format!("sslmode=verify-full&sslrootcert={}", own.display())).await.unwrap();
+        store.migrate().await.unwrap();
+        store.close().await;
+        open("sslmode=require".to_owned()).await.unwrap().close().await;
+        assert!(open(format!("sslmode=verify-full&sslrootcert={}", other.display())).await.is_err(), "another server");
+        assert!(open("sslmode=disable".to_owned()).await.is_err(), "the server takes nothing in the clear");
+    });
 }
