@@ -71,7 +71,8 @@ impl DataSource {
     ) -> anyhow::Result<(Self, JoinHandle<()>)> {
         store.require_current_schema().await?;
         let store = Arc::new(store);
-        let library = tokio::task::spawn_blocking(move || ModelLibrary::open(models_dir, keep_versions)).await??;
+        let (library, refused) =
+            tokio::task::spawn_blocking(move || ModelLibrary::open(models_dir, keep_versions)).await??;
         let (saver, saves) = mpsc::channel(SAVE_QUEUE);
         let (reloader, reloads) = mpsc::channel(RELOAD_QUEUE);
         let saving = tokio::spawn(save(Arc::clone(&store), saves));
@@ -83,7 +84,7 @@ impl DataSource {
             reloads,
             references: BTreeMap::new(),
             handed_over: BTreeSet::new(),
-            refused: Vec::new(),
+            refused,
             refused_on_datasets: Vec::new(),
             unserved: false,
         };
@@ -149,7 +150,13 @@ impl DataSource {
     #[must_use]
     pub fn watch(mut self, every: Duration, events: mpsc::Sender<Event>) -> JoinHandle<()> {
         tokio::spawn(async move {
-            let mut next = Instant::now();
+            if !self.refused.is_empty() {
+                let refused = std::mem::take(&mut self.refused);
+                if self.note(Looked { refused, ..Looked::default() }, &events).await.is_err() {
+                    return;
+                }
+            }
+            let mut next = Instant::now() + every;
             let mut asking: Option<Asking> = None;
             loop {
                 // A database that takes its time holds up nothing else.
@@ -240,13 +247,8 @@ impl DataSource {
                 return Ok(None);
             }
         };
-        for refusal in looked.refused.iter().filter(|one| !self.refused.contains(one)) {
-            let Refusal { model, reason } = refusal;
-            tracing::warn!(model, reason, "a model is refused: what was served of it is served on");
-        }
         if looked.refused != self.refused || looked.has_changes() || depth == Depth::Everything {
-            self.refused.clone_from(&looked.refused);
-            events.send(Event::Looked(looked.clone())).await.map_err(|_| Gone)?;
+            self.note(looked.clone(), events).await?;
         }
         // A model that failed on a dataset gets another try where somebody asks.
         let retries = depth == Depth::Everything && !self.refused_on_datasets.is_empty();
@@ -255,6 +257,16 @@ impl DataSource {
         }
         looked.refused.extend_from_slice(&self.refused_on_datasets);
         Ok(Some(looked))
+    }
+
+    /// Says what a look has found, each refusal once.
+    async fn note(&mut self, looked: Looked, events: &mpsc::Sender<Event>) -> Result<(), Gone> {
+        for refusal in looked.refused.iter().filter(|one| !self.refused.contains(one)) {
+            let Refusal { model, reason } = refusal;
+            tracing::warn!(model, reason, "a model is refused: what was served of it is served on");
+        }
+        self.refused.clone_from(&looked.refused);
+        events.send(Event::Looked(looked)).await.map_err(|_| Gone)
     }
 
     /// Serves the models that are in memory now on the datasets that are.

@@ -123,17 +123,18 @@ pub struct ModelLibrary {
 }
 
 impl ModelLibrary {
-    /// Loads the `keep` newest versions of every model below a folder, and the versions that defaults name.
+    /// Loads the `keep` newest versions of every model below a folder, and the versions that defaults name; also gives
+    /// the defaults that are refused.
     ///
     /// # Errors
     /// The folder cannot be read, or one of these versions does not pass its checks.
-    pub fn open(folder: PathBuf, keep: usize) -> anyhow::Result<Self> {
+    pub fn open(folder: PathBuf, keep: usize) -> anyhow::Result<(Self, Vec<Refusal>)> {
         let mut library = Self { folder, keep, held: BTreeMap::new(), refused: BTreeMap::new(), set: BTreeMap::new() };
-        library.look(Depth::Everything)?;
+        let looked = library.look(Depth::Everything)?;
         if let Some(((name, version), refused)) = library.refused.iter().next() {
             bail!("model {} in {}: {}", label(name, version), library.folder.display(), refused.reason);
         }
-        Ok(library)
+        Ok((library, looked.refused))
     }
 
     /// Looks at the folder anew.

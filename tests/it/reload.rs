@@ -34,11 +34,12 @@ fn rows(version: u32) -> Vec<Row> {
     BLOOD.iter().map(|row| (row.0, row.1, row.2, row.3, row.4, row.5 * f64::from(version))).collect()
 }
 
-/// Two people, one of whom has one copy of `rs1` and two of `rs2`.
+/// Two people, one of whom has one copy of `rs1`, two of `rs2` and one of `rs4`.
 fn submission() -> Value {
     json!({"assembly": "GRCh38", "samples": ["S1", "S2"], "variants": [
         {"id": "rs1", "chromosome": "12", "position": 100, "ref": "A", "alt": "G", "dosages": [1, 0]},
         {"id": "rs2", "chromosome": "12", "position": 200, "ref": "C", "alt": "T", "dosages": [2, 0]},
+        {"id": "rs4", "chromosome": "12", "position": 400, "ref": "G", "alt": "A", "dosages": [1, 0]},
     ]})
 }
 

@@ -25,7 +25,7 @@ impl Models {
     }
 
     fn library(&self, keep: usize) -> ModelLibrary {
-        ModelLibrary::open(self.0.path().to_owned(), keep).unwrap()
+        ModelLibrary::open(self.0.path().to_owned(), keep).unwrap().0
     }
 
     /// A file of weights, and what is in it.
