@@ -74,6 +74,23 @@ impl Server {
         }
     }
 
+    /// Sends what takes the only place for predictions, and waits until it is taken.
+    pub fn take_place(&self, request: &[u8]) -> Connection {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut client = self.connect();
+            client.send(request).unwrap();
+            // The small one that tells may itself have the place when the other one comes: that one is then refused.
+            while !client.is_refused() {
+                if self.ask(&small_prediction(1)).status == 503 {
+                    return client;
+                }
+                assert!(Instant::now() < until, "the place is not taken");
+                std::thread::sleep(LOOK);
+            }
+        }
+    }
+
     /// Stops it, which has to end well and without a panic.
     pub fn stop(mut self) -> String {
         self.running.terminate();
@@ -192,9 +209,20 @@ impl Connection {
         }
     }
 
-    /// Takes up to so many bytes of what comes.
-    pub fn take(&mut self, most: usize) -> io::Result<usize> {
-        self.stream.read(&mut vec![0; most])
+    /// Whether the answer has begun and is a refusal.
+    fn is_refused(&mut self) -> bool {
+        let mut begin = [0; 12];
+        self.has_word(Duration::from_millis(1))
+            && self.stream.get_ref().peek(&mut begin).is_ok()
+            && begin.ends_with(b" 503")
+    }
+
+    /// Takes up to so many bytes of what comes; none at the end.
+    pub fn take(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; most];
+        let count = self.stream.read(&mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     /// Whether the service says something or hangs up within so long a time.

@@ -90,11 +90,10 @@ fn seconds() -> u64 {
 /// to another one's request is seen.
 fn asks(server: &Server) -> Vec<Ask> {
     let genome = lab::genome(150, 1);
-    let whole = |values: &&Vec<f32>| values.iter().all(|value| value.is_finite());
-    let measured: Vec<_> =
-        genome.records.iter().filter(|one| one.expression.as_ref().filter(whole).is_some()).collect();
+    let is_whole = |values: &Vec<f32>| values.iter().all(|value| value.is_finite());
+    let measured = genome.records.iter().filter(|record| record.expression.as_ref().is_some_and(is_whole));
     let mut asks = Vec::new();
-    for variant in 0..VARIANTS {
+    for (variant, record) in measured.take(VARIANTS).enumerate() {
         let request = small_prediction(variant);
         let reply = server.ask(&request);
         check_small_prediction(variant, &reply);
@@ -108,7 +107,6 @@ fn asks(server: &Server) -> Vec<Ask> {
         assert_eq!((reply.status, reply.text().matches("\"imputed\"").count()), (200, 4 * 54), "{}", reply.text());
         asks.push(Ask { kind: Kind::NewGenes, request, expected: reply.body });
 
-        let record = measured[variant];
         let request = get(&format!("/v1/genes/{}/profile", record.gene.id));
         let reply = server.ask(&request);
         let tissues = reply.json()["tissues"].as_array().cloned().unwrap();

@@ -113,7 +113,8 @@ fn ask_on(address: SocketAddr, genes: &[String], done: &AtomicBool, asked: &Atom
     let mut connection = Connection::open(address).unwrap();
     while !done.load(Ordering::SeqCst) {
         let number = asked.fetch_add(1, Ordering::SeqCst);
-        let request = if number % 2 == 0 { profile(&genes[number % genes.len()]) } else { new_gene(100_000 + number) };
+        let request =
+            if number.is_multiple_of(2) { profile(&genes[number % genes.len()]) } else { new_gene(100_000 + number) };
         let reply = connection.ask(&request).unwrap();
         assert_eq!(reply.status, 200, "{}", reply.text());
         thread::sleep(Duration::from_millis(5));

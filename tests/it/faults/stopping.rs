@@ -4,16 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::wide_folder;
 use crate::binary::PATIENCE;
-use crate::client::{Connection, LOOK, Server, check_small_prediction, chunk, chunked, small_prediction};
+use crate::client::{Connection, LOOK, Server, check_small_prediction, chunk, chunked};
 use crate::http_streaming::{header, record};
 
 /// A client in the middle of its upload, to a service that has been asked to stop.
 fn stopped_in_an_upload(server: &Server) -> Connection {
-    let mut client = server.connect();
     let path = "/v1/predictions?model=wide&assembly=GRCh38&gene=G1";
-    client.send(&[chunked(path, "text/vcf"), chunk(&header(4)), chunk(&record(0, 4))].concat()).unwrap();
-    // The only place tells that it was taken in.
-    server.wait_for(&small_prediction(1), PATIENCE, |reply| reply.status == 503);
+    let half = [chunked(path, "text/vcf"), chunk(&header(4)), chunk(&record(0, 4))].concat();
+    let client = server.take_place(&half);
     server.running.terminate();
     let until = Instant::now() + PATIENCE;
     while Connection::open(server.address).is_ok() {
