@@ -29,6 +29,10 @@ const RELOAD_QUEUE: usize = 16;
 /// How long the store may take to give what new models have imputed before: they impute it again where it does not.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the store may take to say which versions it has: readiness has to know soon that it is away, and the pool
+/// of connections tries a good deal longer.
+const STORE_ANSWER: Duration = Duration::from_secs(3);
+
 /// The store and the models as the service reads them.
 #[derive(Debug)]
 pub struct DataSource {
@@ -169,14 +173,14 @@ impl DataSource {
                 let going_on = tokio::select! {
                     answer = answer => {
                         asking = None;
-                        self.store_answered(answer.ok(), &events).await
+                        self.store_answered(answer.ok().flatten(), &events).await
                     }
                     Some(Reload(reply)) = self.reloads.recv() => self.reload(reply, &events).await,
                     () = sleep_until(next) => {
                         next = Instant::now() + every;
                         if asking.is_none() {
                             let store = Arc::clone(&self.store);
-                            asking = Some(tokio::spawn(async move { store.versions().await }));
+                            asking = Some(tokio::spawn(async move { timeout(STORE_ANSWER, store.versions()).await.ok() }));
                         }
                         self.look(Depth::Changed, &events).await.map(drop)
                     }
@@ -211,7 +215,10 @@ impl DataSource {
                 tracing::error!(%error, "the store does not answer; the loaded datasets are served on");
                 Event::Store { answers: false }
             }
-            None => Event::Store { answers: false },
+            None => {
+                tracing::error!("the store does not answer in time; the loaded datasets are served on");
+                Event::Store { answers: false }
+            }
         };
         events.send(event).await.map_err(|_| Gone)
     }
@@ -300,7 +307,7 @@ impl DataSource {
 type ImputedJson = (crate::genome::GeneId, String);
 
 /// A question to the store for the versions of its datasets.
-type Asking = JoinHandle<Result<BTreeMap<String, String>, StoreError>>;
+type Asking = JoinHandle<Option<Result<BTreeMap<String, String>, StoreError>>>;
 
 /// The dataset versions and imputation keys of what is to be served.
 fn pairs(loaded: &Loaded) -> BTreeSet<(String, String)> {

@@ -19,7 +19,7 @@ const BOUND: Duration = Duration::from_secs(30);
 
 /// In which a place is free again after its client has hung up. The service looks every 0.2 s; without a look it would
 /// be the 15 s that a client may be silent.
-const AFTER_A_HANG_UP: Duration = Duration::from_secs(3);
+const AFTER_A_HANG_UP: Duration = Duration::from_secs(1);
 
 const PEOPLE: usize = 3_000;
 const GENES: usize = 600;
