@@ -1,12 +1,16 @@
 //! How requests end: counted, audited and traced once each, when the answer's last byte was handed over, the answer broke
 //! off, or the client has gone.
 
+use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -48,6 +52,8 @@ pub(super) struct Ending {
     clock: Instant,
     status: Option<StatusCode>,
     progress: Progress,
+    /// Whether the client has gone before it had sent everything.
+    has_left: Arc<AtomicBool>,
 }
 
 impl Ending {
@@ -55,7 +61,14 @@ impl Ending {
     pub(super) fn of(begun: Begun, metrics: &Arc<Metrics>) -> Self {
         metrics.request_begins();
         let (metrics, clock) = (Arc::clone(metrics), Instant::now());
-        Self { begun, metrics, clock, status: None, progress: Progress::Open }
+        Self { begun, metrics, clock, status: None, progress: Progress::Open, has_left: Arc::default() }
+    }
+
+    /// Learns from the request's body whether the client leaves in the middle of it: whatever is answered then, nobody
+    /// gets it.
+    pub(super) fn watch(&self, request: Request) -> Request {
+        let has_left = Arc::clone(&self.has_left);
+        request.map(|body| if body.is_end_stream() { body } else { Body::new(Arriving { body, has_left }) })
     }
 
     /// Lets the answer go; the request ends with its body.
@@ -71,6 +84,9 @@ impl Ending {
 
     /// The status, or what came in the place of a whole answer.
     fn outcome(&self) -> String {
+        if self.has_left.load(Ordering::Relaxed) {
+            return "aborted".to_owned();
+        }
         match (self.status, self.progress) {
             (Some(status), Progress::Complete) => status.as_u16().to_string(),
             (Some(_), Progress::BrokenOff) => "broken-off".to_owned(),
@@ -123,6 +139,49 @@ impl HttpBody for Followed {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// A request's body on its way in.
+struct Arriving {
+    body: Body,
+    has_left: Arc<AtomicBool>,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Err(error)) = &frame
+            && is_of_a_client_that_left(error)
+        {
+            self.has_left.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Whether a body broke off because the connection did, and not because something else was sent than a body.
+fn is_of_a_client_that_left(error: &axum::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    std::iter::successors(error.source(), |cause| (*cause).source()).any(|cause| {
+        let hyper = cause.downcast_ref::<hyper::Error>();
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        hyper.is_some_and(|error| error.is_incomplete_message() || error.is_closed() || error.is_canceled())
+            || matches!(io, Some(BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof))
+    })
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(crate) async fn envelope(reception: State<Arc<Reception>>, mut request: Requ
     let trace = trace::request(method, &route, request.headers());
     let begun = Begun { id: id_text.to_owned(), method, route, span: span.clone(), trace, audit };
     let ending = Ending::of(begun, &reception.metrics);
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = next.run(ending.watch(request)).instrument(span.clone()).await;
     let mut response = span.in_scope(|| as_problem(response, id_text));
     if let Some(problem) = response.extensions().get::<Problem>() {
         reception.metrics.refused(problem.kind().name());

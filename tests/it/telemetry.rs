@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use tissuecast::http::internal;
 use tissuecast::http::state::HttpLimits;
 use tissuecast::model::Scale;
-use tower::ServiceExt as _;
 
 use crate::http_support::{Answer, App, Door, NearestTwo, Row, Setup, expression_model};
 use crate::predict_command::{fixture, inflated};
@@ -98,7 +97,7 @@ fn check(samples: &BTreeMap<String, f64>, expected: &[(&str, f64)]) {
     let wrong: Vec<_> = expected.iter().filter(|(name, value)| found(name) != Some(*value)).collect();
     let near = |name: &str| {
         let family = name.split('{').next().unwrap().to_owned();
-        samples.iter().filter(|(one, _)| one.contains(&family)).map(|(one, value)| format!("{one} {value}"))
+        samples.iter().filter(move |(one, _)| one.contains(&family)).map(|(one, value)| format!("{one} {value}"))
     };
     let found: Vec<String> = wrong.iter().flat_map(|(name, _)| near(name)).collect();
     assert!(wrong.is_empty(), "wrong: {wrong:#?}\nfound: {found:#?}");
@@ -538,8 +537,7 @@ fn health_says_which_check_fails() {
 async fn a_model_that_panics_is_one_500_and_the_next_request_is_answered() {
     let model = NearestTwo { panics_at: Some(9_000), ..NearestTwo::new(Scale::Log2) };
     let app = Setup::with_model(model).build();
-    let response = app.router.clone().oneshot(Request::get("/v1/genes/GAMMA/profile").body(Body::empty()).unwrap());
-    assert_eq!(response.await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(app.get("/v1/genes/GAMMA/profile").await.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(app.get("/v1/genes/ALPHA/profile").await.status, StatusCode::OK);
     let failed = "http_requests_total{method=\"GET\",route=\"/v1/genes/{gene}/profile\",status=\"500\"}";
     check(&scrape(&app).await, &[(failed, 1.0), ("http_requests_in_flight", 0.0)]);

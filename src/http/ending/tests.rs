@@ -97,3 +97,33 @@ fn what_is_sent_without_a_body_is_complete_and_what_got_no_answer_is_not() {
     drop(ending(&metrics));
     assert!(counted(&metrics).1[0].contains("status=\"aborted\""));
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_is_gone_whatever_it_is_answered() {
+    let broken = |kind| Body::from_stream(Once(Some(std::io::Error::from(kind))));
+    for (kind, status) in [
+        (std::io::ErrorKind::UnexpectedEof, "aborted"),
+        (std::io::ErrorKind::ConnectionReset, "aborted"),
+        (std::io::ErrorKind::InvalidData, "400"),
+    ] {
+        let metrics = Arc::new(Metrics::new());
+        let ending = ending(&metrics);
+        let request = ending.watch(Request::new(broken(kind)));
+        assert!(axum::body::to_bytes(request.into_body(), 10).await.is_err());
+        let mut response = Response::new(Body::from("malformed"));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        drop(read(ending.follow(response, &Method::POST)));
+        assert!(counted(&metrics).1[0].contains(&format!("status=\"{status}\"")), "{kind}");
+    }
+}
+
+/// A stream of one error.
+struct Once(Option<std::io::Error>);
+
+impl futures_core::Stream for Once {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Err))
+    }
+}
