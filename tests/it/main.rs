@@ -26,6 +26,7 @@ mod predict_command;
 mod privacy;
 mod real_genotypes;
 mod served_predictions;
+mod served_telemetry;
 mod service;
 mod socket;
 mod store;

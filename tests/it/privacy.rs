@@ -15,7 +15,7 @@ use tissuecast::simulate::Simulated;
 use crate::lab;
 use crate::predict_command::{fixture, inflated, shifted};
 use crate::served_predictions::{Served, program};
-use crate::telemetry::Collector;
+use crate::served_telemetry::Collector;
 
 /// How long anything may take; far above what it does take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -385,7 +385,7 @@ fn nothing_of_a_submission_is_in_anything_that_the_program_writes() {
     let served = Served::start_with(folder, "sqlite://lab.sqlite", &flags);
     let vcf = marked_vcf();
     assert_eq!(marks_in(vcf.as_bytes()).len(), 6, "the submission has its marks");
-    let too_many: String = (0..6_000).map(|at| format!("\tzqperson{at}")).collect();
+    let too_many = (0..6_000).map(|at| format!("\tzqperson{at}")).collect::<Vec<_>>().concat();
     let header = format!("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT{too_many}\n");
     let large = [
         case(413, PREDICT, "text/vcf", header),
