@@ -8,6 +8,7 @@ pub mod demo;
 pub mod evaluate;
 pub mod health;
 pub mod ingest;
+pub mod keys;
 pub mod migrate;
 pub mod models;
 pub mod openapi;
@@ -46,8 +47,10 @@ enum Command {
     Predict(Box<predict::Predict>),
     /// Fills every hole and every missing gene of a dataset of the store, into a file and into the store.
     Complete(complete::Complete),
-    /// Imports, lists and checks models.
+    /// Imports, lists and checks models, and sets which version is the default.
     Models(models::Models),
+    /// Makes, lists and revokes API keys.
+    Keys(keys::Keys),
     /// Prints the HTTP contract as an OpenAPI document.
     Openapi(openapi::OpenApi),
     /// Asks a running service whether it is ready.
@@ -77,6 +80,7 @@ impl Cli {
                 Command::Predict(command) => command.run(),
                 Command::Complete(command) => command.run().await,
                 Command::Models(command) => command.run().await,
+                Command::Keys(command) => command.run().await,
                 Command::Openapi(command) => command.run(),
                 Command::Health(command) => command.run(),
             }

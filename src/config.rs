@@ -1,5 +1,6 @@
 //! The service's configuration: sections of flags, each also read from the environment, checked before anything starts.
 
+mod access;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -15,12 +16,17 @@ use crate::inference::Limits;
 use crate::store::Store;
 pub use telemetry::TelemetryConfig;
 
+pub use access::{AccessConfig, KeySource, KeysArgs};
+
 /// Everything that `serve` is told.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
     #[command(flatten)]
     /// Where the service listens and how it stops.
     pub server: ServerConfig,
+    #[command(flatten)]
+    /// Who may come in, and how.
+    pub access: AccessConfig,
     #[command(flatten)]
     /// What it reads.
     pub store: StoreConfig,
@@ -66,10 +72,14 @@ pub struct StoreConfig {
     /// The dataset that is used where a request names none; the only one where one is loaded
     #[arg(long, env = "TISSUECAST_DEFAULT_DATASET", value_name = "NAME")]
     pub default_dataset: Option<String>,
-    /// The model that is used where a request names none; the first that fits the dataset otherwise
+    /// The model that is used where a request names none, as NAME or NAME@VERSION; the first that fits the dataset
+    /// otherwise
     #[arg(long, env = "TISSUECAST_DEFAULT_MODEL", value_name = "NAME")]
     pub default_model: Option<String>,
-    /// Seconds between two looks for a changed dataset
+    /// Newest versions of each model that are served side by side; the default one always is
+    #[arg(long, env = "TISSUECAST_KEEP_VERSIONS", default_value_t = 2, value_name = "N")]
+    pub keep_versions: usize,
+    /// Seconds between two looks for a changed dataset or model
     #[arg(long, env = "TISSUECAST_POLL_SECONDS", default_value_t = 10, value_name = "SECONDS")]
     pub poll_seconds: u64,
 }
@@ -228,6 +238,17 @@ impl DatabaseArgs {
 /// A configuration that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// The address can be reached from other machines, and nothing guards it.
+    #[error(
+        "--listen {listen} can be reached from other machines, and there is no usable key in {keys}: make one with \
+         'tissuecast keys create --name NAME', or say --insecure"
+    )]
+    Unguarded {
+        /// The address.
+        listen: SocketAddr,
+        /// Where keys were looked for.
+        keys: String,
+    },
     /// A number is outside of what makes sense.
     #[error("{flag} is {value}: it has to be from {least} to {most}")]
     Range {
@@ -257,8 +278,11 @@ impl ServeConfig {
     /// A value cannot work; the error names its flag.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
-        let checks: [(&'static str, u64, u64, u64); 10] = [
+        let checks: [(&'static str, u64, u64, u64); 13] = [
+            ("--max-connections", self.access.max_connections as u64, 1, 1_000_000),
+            ("--min-transfer-bytes-per-second", self.access.min_transfer_bytes_per_second, 0, 1 << 30),
             ("--drain-seconds", self.server.drain_seconds, 0, 3_600),
+            ("--keep-versions", self.store.keep_versions as u64, 1, 100),
             ("--poll-seconds", self.store.poll_seconds, 1, 86_400),
             ("--max-body-mib", limits.max_body_mib as u64, 1, 1_024),
             ("--max-batch-genes", limits.max_batch_genes as u64, 1, 100_000),
@@ -298,6 +322,7 @@ impl ServeConfig {
             waiting_predictions: genotypes.waiting_predictions,
             idle: Duration::from_secs(genotypes.idle_seconds),
             prediction_timeout: Duration::from_secs(genotypes.prediction_timeout_seconds),
+            transfer_bytes_per_second: self.access.min_transfer_bytes_per_second,
         }
     }
 

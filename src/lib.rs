@@ -8,8 +8,10 @@
 //!                         model ← completion ────────────┤
 //!                         model ← training ← evaluation ─┤
 //! genome ← reference ← model ← store ─────────────────────┘
+//!                access ← store, http ───────────────────┘
 //! ```
 
+pub mod access;
 pub mod cli;
 pub mod completion;
 pub mod config;

@@ -25,6 +25,7 @@ pub mod registry;
 pub mod ridge;
 pub mod scaled_cnn;
 pub mod served;
+pub mod shelf;
 pub mod tissue_transformer;
 
 use serde::{Deserialize, Serialize};
@@ -245,6 +246,16 @@ pub enum ModelError {
         asked: usize,
         /// Genes that were answered.
         answered: usize,
+    },
+    /// The folder of models has no such model.
+    #[error("there is no model '{named}' in {folder}; there are: {}", .there.join(", "))]
+    NotThere {
+        /// What was asked for.
+        named: String,
+        /// The folder of models.
+        folder: String,
+        /// What there is: names, or the versions of the name where that is there.
+        there: Vec<String>,
     },
     /// The numeric library failed.
     #[error("the numeric library failed")]

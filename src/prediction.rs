@@ -12,6 +12,7 @@ mod queue;
 mod schedule;
 pub mod selection;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -22,7 +23,7 @@ use crate::genotype::{GenotypeError, Policies, Samples};
 pub use pass::{FREQUENCY_APART, FREQUENCY_MARGIN, FREQUENCY_PEOPLE, Request, predict};
 
 use crate::model::ModelError;
-use crate::model::expression::{ExplanationMethod, ModelGene, ServedGenotypeModel};
+use crate::model::expression::{ExplanationMethod, ModelGene, ServedGenotypeModel, name_among};
 
 /// What stands above the rows of an answer.
 #[derive(Debug, Clone)]
@@ -47,6 +48,12 @@ impl Heading {
     pub fn gene_of(&self, answer: &GeneAnswer) -> (&ServedGenotypeModel, &ModelGene) {
         let model = &self.models[answer.model];
         (model, &model.model.genes()[answer.gene])
+    }
+
+    /// Returns what the model of an answer's row is called: by name, with the version where another one is here, too.
+    #[must_use]
+    pub fn model_of(&self, answer: &GeneAnswer) -> Cow<'_, str> {
+        name_among(&self.models, answer.model)
     }
 }
 

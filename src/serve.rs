@@ -3,37 +3,50 @@
 //! The database is wired at one place: whoever keeps it hands over a [`Loaded`], sends an [`Event`] for every change,
 //! and listens to the other end of [`Loaded::saver`]. Nothing below this module knows that there is one.
 
+pub mod access;
+mod assemble;
 mod connection;
 pub mod data;
 mod internal;
+pub mod library;
+mod listener;
+mod tls;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
-use connection::ImpatientListener;
+use connection::Patience;
+use listener::Door;
+use tls::Certificate;
 
+use crate::access::Seconds;
 use crate::config::ServeConfig;
 use crate::genome::GeneId;
 use crate::http;
-use crate::http::state::{AppState, Completion, LoadedDataset, Saver, Snapshot};
-use crate::inference::{Engine, Limits};
+use crate::http::admin::{Refusal, Reloader, reload};
+use crate::http::auth::Access;
+use crate::http::state::{AppState, HttpLimits, Saver, Snapshot};
 use crate::model::expression::ServedGenotypeModel;
-use crate::model::served::{ImputedProfile, ServedModel};
+use crate::model::served::ServedModel;
+use crate::model::shelf::Shelf;
 use crate::reference::Reference;
 use crate::telemetry::metrics::Reload;
+pub use assemble::{by_preference, saved, snapshot};
+use library::Looked;
 
 /// How often a swapped-out snapshot is looked at until its last request has gone.
 const RETIRE_LOOK: Duration = Duration::from_millis(100);
 
-/// How long a connection may be silent, on top of the longest request, before it is closed.
+/// How long a connection may be silent on top of what its requests may take.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// What the service is built from.
@@ -41,14 +54,19 @@ const SILENCE: Duration = Duration::from_secs(15);
 pub struct Loaded {
     /// The datasets.
     pub references: Vec<Arc<Reference>>,
-    /// The models; the order is that of preference where no default model is named.
-    pub models: Vec<Arc<ServedModel>>,
+    /// The models.
+    pub models: Shelf<Arc<ServedModel>>,
     /// The models of expression from genotypes.
-    pub expression_models: Vec<Arc<ServedGenotypeModel>>,
-    /// Profiles that were imputed before, as JSON, by dataset version and [`ServedModel::imputation_key`].
+    pub expression_models: Shelf<Arc<ServedGenotypeModel>>,
+    /// Profiles that were imputed before, as JSON, by dataset version and [`ServedModel::imputation_key`]; those of a
+    /// dataset and a model that are served already need not be among them.
     pub imputed: BTreeMap<(String, String), Vec<(GeneId, String)>>,
     /// Where newly imputed profiles go to be saved.
     pub saver: Option<Saver>,
+    /// Who looks at the folder of models when somebody asks.
+    pub reloader: Option<Reloader>,
+    /// Who is told once all this is served, with the models whose first prediction failed; dropped where it cannot be.
+    pub served: Option<oneshot::Sender<Vec<Refusal>>>,
 }
 
 /// What happens while the service runs.
@@ -56,6 +74,8 @@ pub struct Loaded {
 pub enum Event {
     /// Datasets or models changed: here is all that is to be served from now on.
     Changed(Loaded),
+    /// Somebody had the folder of models looked at, or a look has found something new in it.
+    Looked(Looked),
     /// The database was asked whether it lives: it answered, or not.
     Store {
         /// Whether it answered.
@@ -63,105 +83,32 @@ pub enum Event {
     },
 }
 
-/// Puts every model to work on every dataset that it fits; engines of the previous snapshot go on where neither the
-/// dataset nor the model changed.
-///
-/// # Errors
-/// The system gives no thread for an engine.
-pub fn snapshot(config: &ServeConfig, loaded: Loaded, previous: Option<&Snapshot>) -> anyhow::Result<Snapshot> {
-    let Loaded { references, models, imputed, saver, expression_models } = loaded;
-    let mut datasets = Vec::with_capacity(references.len());
-    for reference in references {
-        let mut completions = Vec::new();
-        let mut unfit = BTreeMap::new();
-        for model in by_preference(&models, &reference) {
-            let engine = match running(previous, &reference, model) {
-                Some(engine) => Ok(engine),
-                None => start(&reference, model, config.engine_limits())?,
-            };
-            match engine {
-                Ok(engine) => {
-                    let key = (reference.dataset().version.clone(), model.imputation_key());
-                    let saved = saved(&reference, imputed.get(&key).map_or(&[], Vec::as_slice));
-                    completions.push(Completion::new(Arc::clone(model), engine, saved, saver.clone()));
-                }
-                Err(why) => {
-                    tracing::warn!(
-                        model = model.card.name,
-                        dataset = reference.dataset().name,
-                        why,
-                        "model does not fit"
-                    );
-                    unfit.insert(model.card.name.clone(), why);
-                }
-            }
-        }
-        datasets.push(LoadedDataset::new(reference, completions, unfit, config.store.default_model.as_deref()));
-    }
-    let default_dataset = config.store.default_dataset.as_deref();
-    if let Some(name) =
-        default_dataset.filter(|name| !datasets.iter().any(|one| one.reference.dataset().name == **name))
-    {
-        tracing::warn!(name, "the store has no dataset of the name that --default-dataset gives");
-    }
-    let default_model = config.store.default_model.as_deref();
-    if let Some(name) = default_model.filter(|name| !models.iter().any(|model| model.card.name == **name)) {
-        tracing::warn!(name, "there is no model of the name that --default-model gives: another one is used");
-    }
-    let snapshot = Snapshot::new(datasets, models, default_dataset, config.http_limits().cache_bytes);
-    Ok(snapshot.with_expression_models(expression_models))
+/// What the service was told, and who may come in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What it was told.
+    pub config: ServeConfig,
+    /// Who may come in: everybody, until keys are put into it.
+    pub access: Arc<Access>,
+    /// Rings on SIGHUP, for whoever keeps something that can be read again.
+    pub hang_up: Arc<Notify>,
 }
 
-/// Returns the models in the order in which they are tried on a dataset: the first that fits is the default one.
+impl From<ServeConfig> for Settings {
+    fn from(config: ServeConfig) -> Self {
+        let told = &config.access;
+        let rate = told.key_defaults().requests_per_minute;
+        let access = Access::new(rate, told.trusted_proxies.clone(), told.cors_origins.clone(), now);
+        Self { config, access: Arc::new(access), hang_up: Arc::default() }
+    }
+}
+
+/// Returns the time.
 #[must_use]
-pub fn by_preference<'a>(models: &'a [Arc<ServedModel>], reference: &Reference) -> Vec<&'a Arc<ServedModel>> {
-    let mut preferred: Vec<&Arc<ServedModel>> = models.iter().collect();
-    preferred.sort_by(|a, b| preference(a, reference).total_cmp(&preference(b, reference)));
-    preferred
-}
-
-/// How early a model is tried for a dataset: models that give values before shapes, those trained on this very dataset
-/// before others, then by their measured error; a model without one comes last.
-fn preference(model: &ServedModel, reference: &Reference) -> f64 {
-    let card = &model.card;
-    let own = card.accuracy.iter().find(|accuracy| accuracy.method == card.method && accuracy.scale == card.scale);
-    let rank =
-        4 * u8::from(!model.has_level_in(reference)) + 2 * u8::from(card.training.dataset != reference.dataset().name);
-    f64::from(rank) + own.map_or(1.5, |accuracy| accuracy.mean_error.clamp(0.0, 1.0))
-}
-
-/// Starts an engine; the inner error says why the model does not fit the dataset.
-fn start(
-    reference: &Arc<Reference>,
-    model: &Arc<ServedModel>,
-    limits: Limits,
-) -> anyhow::Result<Result<Arc<Engine>, String>> {
-    match model.reference_for(reference) {
-        Ok(own) => {
-            let engine = Engine::start(&model.card.name, Arc::clone(&model.model), own, limits);
-            Ok(Ok(Arc::new(engine.context("the system gave no thread for a model")?)))
-        }
-        Err(error) => Ok(Err(error.to_string())),
-    }
-}
-
-/// The engine that already runs this model on this dataset.
-fn running(previous: Option<&Snapshot>, reference: &Reference, model: &ServedModel) -> Option<Arc<Engine>> {
-    let dataset = previous?.datasets.get(&reference.dataset().name)?;
-    let same = dataset.reference.dataset().version == reference.dataset().version;
-    let one = dataset.completions.get(&model.card.name).filter(|one| same && one.model.digest == model.digest)?;
-    one.engine.is_ready().then(|| Arc::clone(&one.engine))
-}
-
-/// Reads saved profiles; one that cannot be read is imputed again.
-#[must_use]
-pub fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<GeneId, Arc<ImputedProfile>> {
-    let read = |(gene, json): &(GeneId, String)| {
-        let profile: ImputedProfile = serde_json::from_str(json).ok()?;
-        let fits = profile.tissues.len() == reference.tissues().len();
-        fits.then(|| (gene.clone(), Arc::new(profile)))
-    };
-    profiles.iter().filter_map(read).collect()
+#[expect(clippy::disallowed_methods, reason = "the composition root is where the clock comes in")]
+pub fn now() -> Seconds {
+    // A clock before 1970 makes no key last longer: every one that ends has ended.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(Seconds::MAX, |since| since.as_secs().cast_signed())
 }
 
 /// Runs the service until it is told to stop by SIGTERM or SIGINT; calls `ready` with the address that it listens on.
@@ -169,31 +116,54 @@ pub fn saved(reference: &Reference, profiles: &[(GeneId, String)]) -> HashMap<Ge
 /// # Errors
 /// The configuration cannot work, the address is taken, or the service was stopped before its requests had ended.
 pub async fn run(
-    config: ServeConfig,
+    settings: impl Into<Settings>,
     loaded: Loaded,
     events: mpsc::Receiver<Event>,
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    let listen = config.server.listen;
+    let settings = settings.into();
+    let listen = settings.config.server.listen;
+    guard(&settings)?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     ready(listener.local_addr()?);
     let mut signals = Signals::new()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let service = serve_on(listener, config, loaded, events, async {
-        // A sender that is gone would mean that the task below has ended: stop then, too.
-        let _ = stopped.await;
-    });
+    let (reloader, hang_up) = (loaded.reloader.clone(), Arc::clone(&settings.hang_up));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let service = serve_on(listener, settings, loaded, events, async move { stopped.cancelled().await });
     tokio::pin!(service);
-    tokio::select! {
-        ended = &mut service => return ended,
-        () = signals.next() => {}
+    loop {
+        tokio::select! {
+            ended = &mut service => return ended,
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::HangUp => {
+                    hang_up.notify_waiters();
+                    drop(tokio::spawn(reload_models(reloader.clone())));
+                }
+            },
+        }
     }
     tracing::info!("asked to stop: open requests are answered, new ones are not taken");
-    let _ = stop.send(());
+    stop.cancel();
     tokio::select! {
         ended = &mut service => ended,
-        () = signals.next() => anyhow::bail!("stopped by a second signal before all requests had ended"),
+        () = signals.stop() => anyhow::bail!("stopped by a second signal before all requests had ended"),
     }
+}
+
+/// Refuses to stand open to other machines, and warns where keys can be overheard.
+fn guard(Settings { config, access, .. }: &Settings) -> anyhow::Result<()> {
+    let (listen, told) = (config.server.listen, &config.access);
+    told.require_guarded(listen, access.ring().has_usable(access.now()))?;
+    if told.is_in_the_clear(listen) {
+        tracing::warn!(
+            %listen,
+            "requests and keys can be overheard: give --tls-certificate and --tls-key, or put a proxy with TLS in front \
+             and name it by --trusted-proxies"
+        );
+    }
+    Ok(())
 }
 
 /// Runs the service on a listener until `stop` ends; then drains within the configured deadline.
@@ -202,43 +172,59 @@ pub async fn run(
 /// As [`run`].
 pub async fn serve_on(
     listener: TcpListener,
-    config: ServeConfig,
+    settings: impl Into<Settings>,
     loaded: Loaded,
     events: mpsc::Receiver<Event>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let Settings { config, access, hang_up } = settings.into();
     config.validate()?;
+    let certificate = certificate(&config)?;
+    let reloader = loaded.reloader.clone();
     let first = snapshot(&config, loaded, None)?;
-    let state = Arc::new(AppState::new(first, config.http_limits(), config.operator()));
+    let state = AppState::new(first, config.http_limits(), config.operator());
+    let state = Arc::new(state.with_access(access).with_reloader(reloader));
     let router = http::router(Arc::clone(&state));
     let deadline = Duration::from_secs(config.server.drain_seconds);
-    let silence = config.http_limits().timeout + SILENCE;
-    let internal = internal::start(&config.telemetry, &state, silence).await?;
+    let patience = patience(&config.http_limits());
+    let connections = config.access.max_connections;
+    let internal = internal::start(&config.telemetry, &state, patience).await?;
     log_settings(&config);
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    tracing::info!(address = %listener.local_addr()?, tls = certificate.is_some(), "serving");
+    let renewal = certificate.clone().map(|one| tokio::spawn(one.watch(config.store.poll_seconds, hang_up)));
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
-    let (draining, drain_started) = oneshot::channel::<Instant>();
-    let marked = Arc::clone(&state);
-    let listener = ImpatientListener::new(listener, silence);
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        marked.drain();
-        let _ = draining.send(Instant::now());
-    });
-    let deadline = async {
-        let from = drain_started.await.unwrap_or_else(|_| Instant::now());
-        tokio::time::sleep_until(from + deadline).await;
-        from + deadline
-    };
+    let stopping = CancellationToken::new();
+    let door = Door::new(listener, certificate, connections, patience).serve(router, stopping.clone());
+    tokio::pin!(door, stop);
     let served = tokio::select! {
-        served = server => served.context("the listener failed"),
-        _ = deadline => Err(anyhow::anyhow!("open requests did not end within the deadline")),
+        () = &mut door => Ok(()),
+        () = &mut stop => {
+            state.drain();
+            stopping.cancel();
+            let drained = tokio::time::timeout(deadline, door).await;
+            drained.map_err(|_| anyhow::anyhow!("open requests did not end within the deadline"))
+        }
     };
     updates.abort();
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     // Up to here, so that what watches the service sees it draining.
     drop(internal);
     let ended = close(&state.snapshot(), Instant::now() + Duration::from_secs(5)).await;
     served.and(ended)
+}
+
+/// How long a connection may be silent: as long as a client may be, and longer than any answer takes.
+fn patience(limits: &HttpLimits) -> Patience {
+    let longest = limits.timeout.max(limits.prediction_timeout).max(limits.idle);
+    Patience { silence: longest + SILENCE, untaken: limits.timeout + SILENCE }
+}
+
+/// Reads the certificate where the service was told of one.
+fn certificate(config: &ServeConfig) -> anyhow::Result<Option<Arc<Certificate>>> {
+    let files = config.access.tls_certificate.clone().zip(config.access.tls_key.clone());
+    files.map(|(chain, key)| Certificate::load(chain, key).map(Arc::new)).transpose()
 }
 
 /// Says what the service was started with; the store's address is left out, since it may have a password in it.
@@ -265,17 +251,28 @@ async fn update(state: Arc<AppState>, config: ServeConfig, mut events: mpsc::Rec
     while let Some(event) = events.recv().await {
         match event {
             Event::Store { answers } => state.note_store(answers),
-            Event::Changed(loaded) => {
+            Event::Looked(looked) => {
+                state.metrics.reloaded(match &looked {
+                    looked if !looked.refused.is_empty() => Reload::Refused,
+                    looked if looked.has_changes() => Reload::Changed,
+                    _ => Reload::Unchanged,
+                });
+                state.note_refused(looked.refused);
+            }
+            Event::Changed(mut loaded) => {
+                let served = loaded.served.take();
                 let current = state.snapshot();
                 let config = config.clone();
                 // Building walks all genes and starts threads: not for the threads that answer requests.
                 let built = tokio::task::spawn_blocking(move || snapshot(&config, loaded, Some(&current))).await;
                 match built {
                     Ok(Ok(fresh)) => {
+                        let refused = fresh.refused.clone();
                         let old = state.replace(fresh);
-                        state.metrics.reloaded(Reload::Changed);
                         tracing::info!("datasets or models changed: now served");
-                        tokio::spawn(retire(old, Arc::clone(&state)));
+                        tokio::spawn(retire(old));
+                        // Whoever asked may have gone.
+                        let _ = served.map(|served| served.send(refused));
                     }
                     Ok(Err(error)) => {
                         state.metrics.reloaded(Reload::Refused);
@@ -292,17 +289,26 @@ async fn update(state: Arc<AppState>, config: ServeConfig, mut events: mpsc::Rec
 }
 
 /// Closes the engines that nobody uses any more, once the last request of the old snapshot has gone.
-async fn retire(old: Arc<Snapshot>, state: Arc<AppState>) {
-    while Arc::strong_count(&old) > 1 {
+async fn retire(mut old: Arc<Snapshot>) {
+    let completions = loop {
+        match Arc::try_unwrap(old) {
+            Ok(old) => break old.into_completions(),
+            Err(shared) => old = shared,
+        }
         tokio::time::sleep(RETIRE_LOOK).await;
-    }
-    let current = state.snapshot();
-    let kept: Vec<&Arc<Engine>> = current.engines().map(|(_, _, engine)| engine).collect();
-    let gone = old.engines().map(|(_, _, engine)| engine).filter(|one| !kept.iter().any(|kept| Arc::ptr_eq(one, kept)));
-    for engine in gone {
-        let engine = Arc::clone(engine);
-        let closed = tokio::task::spawn_blocking(move || engine.close());
+    };
+    // One that another snapshot has, too, is closed by whoever lets go of it last.
+    for completion in completions.into_iter().filter_map(Arc::into_inner) {
+        let closed = tokio::task::spawn_blocking(move || completion.engine.close());
         let _ = closed.await;
+    }
+}
+
+/// Has every folder of models looked at.
+async fn reload_models(reloader: Option<Reloader>) {
+    if let Some(reloader) = &reloader {
+        // What comes of it is logged where it is done.
+        let _ = reload(reloader).await;
     }
 }
 
@@ -316,28 +322,50 @@ async fn close(snapshot: &Snapshot, deadline: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The signals that ask the service to stop.
+/// What a signal asks for.
+enum Signal {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    HangUp,
+}
+
+/// The signals that ask the service to stop or to reload.
 struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .context("cannot listen to SIGTERM")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?,
+            #[cfg(unix)]
+            hang_up: signal(SignalKind::hangup()).context("cannot listen to SIGHUP")?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         #[cfg(unix)]
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = tokio::signal::ctrl_c() => Signal::Stop,
+            _ = self.hang_up.recv() => Signal::HangUp,
         }
         #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        {
+            let _ = tokio::signal::ctrl_c().await;
+            Signal::Stop
+        }
+    }
+
+    /// Waits until somebody asks to stop.
+    async fn stop(&mut self) {
+        while let Signal::HangUp = self.next().await {}
     }
 }

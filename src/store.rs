@@ -1,12 +1,13 @@
-//! The store over PostgreSQL or SQLite: reference datasets and imputed profiles.
+//! The store over PostgreSQL or SQLite: reference datasets, imputed profiles, and API keys.
 //!
-//! Imports `genome` and `reference`. One portable SQL dialect serves both databases, and one suite of tests runs on
+//! Imports `genome`, `reference` and `access`. One portable SQL dialect serves both databases, and one suite of tests runs on
 //! both. Invariants: a dataset's version is seen whole or not at all; what nobody measured comes back as unknown,
 //! never as zero; a password is in no error and no log.
 
 mod address;
 mod imputed;
 mod ingest;
+mod keys;
 pub mod predictdb;
 mod rows;
 mod schema;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 
+use crate::access::record::KeyName;
 use crate::genome::{Assembly, GeneId, Tissue};
 use crate::reference::Unit;
 use crate::reference::assemble::IngestCounts;
@@ -91,6 +93,20 @@ pub enum StoreError {
         dataset: String,
         /// The gene, where the row is one's.
         gene: Option<String>,
+        /// The column.
+        column: &'static str,
+    },
+    /// There is a key of the name.
+    #[error("there is a key {0} already: revoke it and take another name, so that log lines stay clear")]
+    KeyTaken(KeyName),
+    /// There is no key of the name.
+    #[error("there is no key {0}")]
+    UnknownKey(KeyName),
+    /// A stored key makes no sense.
+    #[error("the stored {column} of key {name} makes no sense")]
+    CorruptKey {
+        /// The key's name, or its digest.
+        name: String,
         /// The column.
         column: &'static str,
     },
@@ -194,6 +210,8 @@ impl Store {
             // Readers go on while one writes; the setting stays in the file.
             sqlx::raw_sql(SQLITE_SESSION).execute(&mut connection).await.map_err(opened)?;
             sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await.map_err(opened)?;
+            // The first read makes the files beside it, which a full disk has no room for.
+            sqlx::raw_sql("SELECT COUNT(*) FROM sqlite_master").execute(&mut connection).await.map_err(opened)?;
             pool = pool.after_connect(|connection, _| {
                 Box::pin(async move { sqlx::raw_sql(SQLITE_SESSION).execute(connection).await.map(drop) })
             });

@@ -19,7 +19,7 @@ use crate::genome::GeneId;
 use crate::model::registry;
 use crate::model::served::ServedModel;
 use crate::reference::Reference;
-use crate::serve::data::{EitherKind, load_model};
+use crate::serve::library::{EitherKind, load_model};
 use crate::serve::{by_preference, saved};
 use crate::store::{Store, StoreError};
 
@@ -112,26 +112,15 @@ impl Complete {
 
     /// Loads the model that is named, or the one that the service would use.
     fn choose_model(&self, dataset: &Reference) -> anyhow::Result<Arc<ServedModel>> {
-        let newest = registry::newest(&self.models_dir)?;
         let folder = self.models_dir.display();
         if let Some(named) = &self.model {
-            let found = match named.split_once('@') {
-                Some((name, version)) => registry::list(&self.models_dir)?
-                    .into_iter()
-                    .find(|folder| folder.name == name && folder.version == version),
-                None => newest.iter().find(|folder| folder.name == *named).cloned(),
-            };
-            let Some(found) = found else {
-                let names: Vec<&str> = newest.iter().map(|folder| folder.name.as_str()).collect();
-                bail!("there is no model '{named}' in {folder}; there are: {}", names.join(", "));
-            };
-            return match load_model(&found)? {
+            return match load_model(&registry::find(&self.models_dir, named)?)? {
                 EitherKind::Profile(model) => Ok(model),
                 EitherKind::Genotype(_) => bail!("model '{named}' reads genotypes and imputes no tissue profiles"),
             };
         }
         let mut models = Vec::new();
-        for found in &newest {
+        for found in &registry::defaults(&self.models_dir)? {
             if registry::genotype_card(&found.path)?.is_none()
                 && let EitherKind::Profile(model) = load_model(found)?
             {

@@ -53,7 +53,7 @@ struct EvaluateProfile {
     /// The scales to fit on.
     #[arg(long, env = "TISSUECAST_SCALES", value_enum, value_delimiter = ',', default_value = "min-max,log2")]
     scales: Vec<ScaleArg>,
-    /// Models of the models folder to compare with; all that were trained on the dataset where it is left out.
+    /// Models of the models folder to compare with, as NAME or NAME@VERSION; the default versions of all that were trained on the dataset where it is left out.
     #[arg(long, env = "TISSUECAST_MODELS", value_delimiter = ',')]
     models: Option<Vec<String>>,
     /// The folder of models.
@@ -193,21 +193,21 @@ impl EvaluateProfile {
 
     fn load_models(&self, reference: &Reference, split: &Split) -> anyhow::Result<Vec<LoadedModel>> {
         let mut loaded = Vec::new();
-        for folder in registry::newest(&self.models_dir)? {
-            let wanted = self.models.as_ref().map(|names| names.contains(&folder.name));
-            if wanted == Some(false) {
-                continue;
-            }
-            let loaded_folder = registry::load(&folder.path).with_context(|| format!("model {}", folder.name))?;
+        let folders = match &self.models {
+            Some(named) => named.iter().map(|one| registry::find(&self.models_dir, one)).collect::<Result<_, _>>()?,
+            None => registry::defaults(&self.models_dir)?,
+        };
+        for folder in folders {
+            let loaded_folder = registry::load(&folder.path).with_context(|| format!("model {}", folder.label()))?;
             let Some(model) = loaded_folder.profile() else {
-                if wanted == Some(true) {
+                if self.models.is_some() {
                     bail!("model {} predicts expression from genotypes, not tissue profiles", folder.name);
                 }
                 continue;
             };
             let record = &model.card.training;
             let same = record.dataset == reference.dataset().name;
-            if wanted.is_none() && !same {
+            if self.models.is_none() && !same {
                 continue;
             }
             let mut kept_out = record.held_out_chromosomes.clone();
@@ -220,11 +220,6 @@ impl EvaluateProfile {
                 bail!("model {} was fitted to {chromosome}: its accuracy there would say nothing", model.card.name);
             }
             loaded.push(model);
-        }
-        if let Some(missing) =
-            self.models.iter().flatten().find(|name| !loaded.iter().any(|model| model.card.name == **name))
-        {
-            bail!("there is no model '{missing}' in {}", self.models_dir.display());
         }
         Ok(loaded)
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -104,7 +104,7 @@ impl IngestArgs {
         };
         let table = reading.await.context("reading the files was interrupted")??;
         progress.stage("writing to the store");
-        let outcome = store.ingest(&self.dataset, &table, now_seconds()?).await?;
+        let outcome = store.ingest(&self.dataset, &table, crate::serve::now()).await?;
         store.close().await;
         progress.finish();
         let report = IngestReport {
@@ -147,16 +147,16 @@ impl IngestArgs {
 }
 
 async fn prepare_schema(store: &Store) -> anyhow::Result<()> {
-    if store.schema_state().await? == SchemaState::Empty {
+    let is_new = match store.schema_state().await? {
+        SchemaState::Empty => true,
+        // A first ingest that was stopped between two migrations: there is nothing that an operator could want to keep.
+        SchemaState::TooOld { .. } => store.versions().await?.is_empty(),
+        _ => false,
+    };
+    if is_new {
         store.migrate().await?;
     }
     Ok(store.require_current_schema().await?)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the command line is where the clock comes in")]
-fn now_seconds() -> anyhow::Result<i64> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
-    Ok(i64::try_from(now.as_secs())?)
 }
 
 /// A bar over the files' bytes on a terminal, log lines elsewhere.

@@ -1,7 +1,7 @@
 //! `tissuecast predict`: genotypes from files to expression in a file, without a server.
 
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -152,29 +152,18 @@ impl Predict {
     }
 
     fn models(&self) -> anyhow::Result<Vec<Arc<ServedGenotypeModel>>> {
-        let newest = registry::newest(&self.models_dir)?;
         let mut folders = Vec::new();
         for named in &self.model {
             if named == "all" {
-                folders.extend(newest.iter().cloned());
-                continue;
+                folders.extend(registry::defaults(&self.models_dir)?);
+            } else {
+                folders.push(registry::find(&self.models_dir, named)?);
             }
-            let found = match named.split_once('@') {
-                Some((name, version)) => registry::list(&self.models_dir)?
-                    .into_iter()
-                    .find(|folder| folder.name == name && folder.version == version),
-                None => newest.iter().find(|folder| folder.name == *named).cloned(),
-            };
-            let Some(found) = found else {
-                let names: Vec<&str> = newest.iter().map(|folder| folder.name.as_str()).collect();
-                bail!("there is no model '{named}' in {}; there are: {}", self.models_dir.display(), names.join(", "));
-            };
-            folders.push(found);
         }
         let mut models = Vec::new();
         for folder in folders {
-            let loaded = registry::load(&folder.path)
-                .with_context(|| format!("model {}@{} cannot be used", folder.name, folder.version))?;
+            let loaded =
+                registry::load(&folder.path).with_context(|| format!("model {} cannot be used", folder.label()))?;
             match loaded {
                 registry::Loaded::Genotype(model) => models.push(Arc::new(model)),
                 registry::Loaded::Profile(_) if self.model.iter().any(|name| name == "all") => {}
@@ -239,8 +228,31 @@ impl Predict {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<File> {
-    File::create(partial(path)).with_context(|| format!("cannot write {}", path.display()))
+fn create(path: &Path) -> anyhow::Result<Named> {
+    let file = File::create(partial(path)).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Named { file, path: path.to_owned() })
+}
+
+/// A file whose errors say which one it is.
+struct Named {
+    file: File,
+    path: PathBuf,
+}
+
+impl Named {
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+impl Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| self.named(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(|error| self.named(&error))
+    }
 }
 
 fn partial(path: &Path) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `tissuecast serve`: runs the service.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,10 +9,11 @@ use tokio::sync::mpsc;
 use crate::config::{ConfigError, ServeConfig};
 use crate::model::ModelError;
 use crate::model::registry;
-use crate::serve;
+use crate::serve::access::KeyKeeper;
 use crate::serve::data::{Background, DataSource};
+use crate::serve::{self, Settings};
 use crate::store::Store;
-use crate::telemetry::Settings;
+use crate::telemetry;
 
 /// Answers over HTTP from the store and the models
 #[derive(Debug, Args)]
@@ -25,7 +27,7 @@ impl Serve {
     ///
     /// # Errors
     /// The configuration cannot work.
-    pub fn telemetry(&self) -> Result<Settings, ConfigError> {
+    pub fn telemetry(&self) -> Result<telemetry::Settings, ConfigError> {
         self.config.validate()?;
         Ok(self.config.telemetry.settings())
     }
@@ -43,7 +45,7 @@ impl Serve {
 /// store is made.
 async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
     let predicts = || {
-        let folders = registry::newest(&config.store.models_dir)?;
+        let folders = registry::list(&config.store.models_dir)?;
         Ok::<_, ModelError>(folders.iter().any(|folder| matches!(registry::genotype_card(&folder.path), Ok(Some(_)))))
     };
     let database = &config.store.database;
@@ -63,15 +65,22 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
 pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
     config.validate()?;
     let store = open_store(&config).await?;
-    let (source, saving) = DataSource::open(store, config.store.models_dir.clone()).await?;
-    let (loaded, versions) = source.load().await?;
+    let settings = Settings::from(config.clone());
+    store.require_current_schema().await?;
+    let keys = KeyKeeper::open(Arc::new(store.clone()), &config.access, Arc::clone(&settings.access)).await?;
+    let (models_dir, keep) = (config.store.models_dir.clone(), config.store.keep_versions);
+    let (mut source, saving) = DataSource::open(store, models_dir, keep).await?;
+    let loaded = source.load().await?;
     if loaded.references.is_empty() && loaded.expression_models.is_empty() {
         tracing::warn!("the store has no dataset yet: 'tissuecast ingest' brings one in");
     }
     let (sender, events) = mpsc::channel(4);
     let every = Duration::from_secs(config.store.poll_seconds);
-    let background = Background::new(saving, source.watch(versions, every, sender));
-    let ended = serve::run(config, loaded, events, ready).await;
+    let background = Background::new(saving, source.watch(every, sender));
+    let keeping = keys.clone().watch(every, Arc::clone(&settings.hang_up));
+    let ended = serve::run(settings, loaded, events, ready).await;
+    keeping.abort();
+    keys.end().await;
     background.end().await;
     ended
 }

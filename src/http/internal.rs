@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
-use super::audit::versioned;
+use super::admin::ServedVersion;
 use super::state::{AppState, Snapshot};
 use super::status;
 use crate::inference::Engine;
@@ -34,27 +34,17 @@ async fn metrics(state: State<Arc<AppState>>) -> Response {
         store_answers: state.store_answers(),
         running: state.predictions.running(),
         waiting: state.predictions.waiting(),
-        queues: engines(&snapshot).map(queued).collect(),
+        queues: snapshot.engines().map(queued).collect(),
         models: models(&snapshot),
+        models_refused: state.refused().len(),
     };
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], state.metrics.text(&reading)).into_response()
 }
 
-/// Every engine with its dataset's name and its model's `name@version`.
-pub(super) fn engines(snapshot: &Snapshot) -> impl Iterator<Item = (&str, String, &Arc<Engine>)> {
-    snapshot.datasets.iter().flat_map(|(dataset, loaded)| {
-        loaded.completions.values().map(|one| (dataset.as_str(), versioned(&one.model.card), &one.engine))
-    })
-}
-
 fn models(snapshot: &Snapshot) -> Vec<ModelInfo> {
-    let info = |kind, name: &str, version: &str, digest: &str| ModelInfo {
-        model: name.to_owned(),
-        version: version.to_owned(),
-        kind,
-        digest: digest.to_owned(),
+    let info = |one: ServedVersion| {
+        let (model, version) = one.model.split_once('@').unwrap_or((&one.model, ""));
+        ModelInfo { model: model.to_owned(), version: version.to_owned(), kind: one.kind, digest: one.digest.clone() }
     };
-    let profile = snapshot.models.values().map(|one| info("profile", &one.card.name, &one.card.version, &one.digest));
-    let genotype = snapshot.expression_models.values();
-    profile.chain(genotype.map(|one| info("genotype", &one.card.name, &one.card.version, &one.digest))).collect()
+    ServedVersion::all(&snapshot.models, &snapshot.expression_models).into_iter().map(info).collect()
 }

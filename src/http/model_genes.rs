@@ -15,9 +15,10 @@ use super::genes::PagingInfo;
 use super::negotiate::{Format, TABULAR};
 use super::problem::{Kind, Problem, ProblemDetails};
 use super::rendered::Rendered;
-use super::state::{AppState, Snapshot, split_version, unknown_model};
+use super::state::{AppState, Snapshot, unknown_model};
 use super::table::{Column, Table};
 use crate::model::expression::{GeneAccuracy, ModelGene, ServedGenotypeModel};
+use crate::model::shelf::split_label;
 use crate::prediction::selection::Selection;
 
 const ITEMS_PER_PAGE: usize = 250;
@@ -120,13 +121,13 @@ pub struct GeneVariantsAnswer {
 }
 
 fn model<'a>(snapshot: &'a Snapshot, named: &str) -> Result<&'a Arc<ServedGenotypeModel>, Problem> {
-    snapshot.expression_model(named).ok_or_else(|| {
-        let (name, _) = split_version(named);
-        if snapshot.models.contains_key(name) {
+    snapshot.expression_models.get(named).ok_or_else(|| {
+        let (name, _) = split_label(named);
+        if snapshot.models.has_name(name) {
             let detail = format!("model '{name}' imputes tissue profiles: it has no genes of its own");
             return Problem::new(Kind::UnknownModel, detail);
         }
-        unknown_model(named, snapshot.expression_models.keys())
+        unknown_model(named, snapshot.expression_models.labels())
     })
 }
 

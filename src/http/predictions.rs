@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::audit::{Audit, versioned};
+use super::auth::{Access, Caller};
 use super::extract::Query;
 use super::negotiate::Format;
 use super::problem::{Kind, Problem, ProblemDetails};
@@ -25,11 +26,12 @@ use super::state::{AppState, HttpLimits, Snapshot};
 use super::stream::{self, ChunkWriter};
 use super::upload;
 use crate::genome::Assembly;
-use crate::genotype::Policies;
 use crate::genotype::policy::{PolicyChoices, share};
 use crate::genotype::report::Report;
 use crate::genotype::submission::{self, SubmittedFile};
+use crate::genotype::{GenotypeSource, Policies};
 use crate::model::expression::ServedGenotypeModel;
+use crate::model::shelf::split_label;
 use crate::prediction::answer::{Form, Packing};
 use crate::prediction::selection::{PanelCache, Selection};
 use crate::prediction::{Answer, AnswerError, PredictionError, Request, predict};
@@ -70,7 +72,7 @@ const FORMATS: [Format; 5] = [Format::Json, Format::Tsv, Format::Bed, Format::Ar
                    leaves gene by gene before the last gene is computed; whatever goes wrong after its first mebibyte \
                    breaks the transfer off.",
     params(
-        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; `all` for every one; may be left out where only one is loaded"),
+        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; a name alone means its default version, `all` the default version of every one; may be left out where only one name is loaded"),
         ("gene" = Option<Vec<String>>, Query, description = "Only these genes: Ensembl identifiers with or without version, the model's own spelling, or symbols; repeated or parted by commas"),
         ("sample" = Option<Vec<String>>, Query, description = "Only these people, repeated or parted by commas; they are answered in the input's order"),
         ("missing" = Option<String>, Query, description = "What a missing genotype counts as: `mean` (2 × the effect allele's frequency in the model; unknown without one; the default), `cohort` (the submitted people's mean), `ref`, `drop`, `error`"),
@@ -116,11 +118,12 @@ pub(crate) async fn post_predictions(
     audit: Audit,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
+    let caller = Caller::of(&request);
     let prepared = async {
         query.only(&PARAMETERS)?;
         let format = Format::choose(&headers, query.one("format")?, &FORMATS)?;
         let form = form(format, query.flag("bgzip")?)?;
-        let job = Job::prepare(&state, &query, audit)?;
+        let job = Job::prepare(&state, &query, caller, audit)?;
         if job.request.explain && form.0 != Form::Json {
             let detail = "contributions are answered as JSON only: ask for format=json, or leave explain out";
             return Err(Problem::parameter("explain", detail));
@@ -137,7 +140,7 @@ pub(crate) async fn post_predictions(
     let digests = job.digests();
     let files = upload::receive(request, state.limits.kept_upload_bytes, Arc::clone(&job.request.stop)).await?;
     let stop = Arc::clone(&job.request.stop);
-    let (chunks, mut answer) = stream::channel(stop);
+    let (chunks, mut answer) = stream::channel(stop, state.limits.pace());
     let report: Arc<OnceLock<Report>> = Arc::default();
     let complete = Arc::clone(&report);
     let span = Span::current();
@@ -172,7 +175,7 @@ pub(crate) async fn post_predictions(
     description = "Takes the same body and parameters as `POST /v1/predictions` and answers its report. Low overlap is \
                    no error here: the report's diagnosis says what is wrong.",
     params(
-        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; `all` for every one; may be left out where only one is loaded"),
+        ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; a name alone means its default version, `all` the default version of every one; may be left out where only one name is loaded"),
         ("gene" = Option<Vec<String>>, Query, description = "Only these genes"),
         ("sample" = Option<Vec<String>>, Query, description = "Only these people"),
         ("missing" = Option<String>, Query, description = "As of `POST /v1/predictions`"),
@@ -206,9 +209,10 @@ pub(crate) async fn check_predictions(
     audit: Audit,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
+    let caller = Caller::of(&request);
     let prepared = async {
         query.only(&PARAMETERS[..9])?;
-        let job = Job::prepare(&state, &query, audit)?;
+        let job = Job::prepare(&state, &query, caller, audit)?;
         Ok((job, state.predictions.enter().await?))
     };
     let (job, permit) = match prepared.await {
@@ -224,11 +228,7 @@ pub(crate) async fn check_predictions(
     let span = Span::current();
     let work = tokio::task::spawn_blocking(move || {
         let (_permit, _inside) = (permit, span.enter());
-        match job.run(files, &mut Nobody) {
-            Ok(report) => Ok(report),
-            Err(PredictionError::LowOverlap(report)) => Ok(*report),
-            Err(error) => Err(problem(error)),
-        }
+        job.check(files)
     });
     let report = work.await.map_err(|_| panicked())??;
     drop(stop);
@@ -244,12 +244,14 @@ struct Job {
     request: Request,
     limits: HttpLimits,
     panels: Arc<PanelCache>,
+    caller: Caller,
+    access: Arc<Access>,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
 
 impl Job {
-    fn prepare(state: &AppState, query: &Query, audit: Audit) -> Result<Self, Problem> {
+    fn prepare(state: &AppState, query: &Query, caller: Caller, audit: Audit) -> Result<Self, Problem> {
         let snapshot = state.snapshot();
         let models = models(&snapshot, query)?;
         audit.models(models.iter().map(|model| versioned(&model.card)));
@@ -276,8 +278,9 @@ impl Job {
             explain: query.flag("explain")?,
             stop: Arc::default(),
         };
-        let (limits, metrics) = (state.limits.clone(), Arc::clone(&state.metrics));
-        Ok(Self { request, limits, panels: Arc::clone(&snapshot.panels), audit, metrics })
+        let (panels, limits) = (Arc::clone(&snapshot.panels), state.limits.clone());
+        let (access, metrics) = (Arc::clone(&state.access), Arc::clone(&state.metrics));
+        Ok(Self { request, limits, panels, caller, access, audit, metrics })
     }
 
     fn digests(&self) -> HeaderValue {
@@ -293,7 +296,9 @@ impl Job {
         complete: &OnceLock<Report>,
     ) -> Result<(), Problem> {
         let clock = Instant::now();
-        let outcome = self.run(files, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
+        let (mut source, people) = self.open(files).map_err(problem)?;
+        self.caller.charge(people, self.access.now())?;
+        let outcome = self.run(&mut *source, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
         // The work is done: whoever has got the last byte finds the place free.
         drop(permit);
         match outcome {
@@ -302,7 +307,9 @@ impl Job {
                 chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))
             }
             Err(error) => {
-                if chunks.has_begun() && !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
+                if !chunks.has_begun() {
+                    self.caller.refund(people, self.access.now());
+                } else if !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
                     tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
                 }
                 Err(problem(error))
@@ -310,8 +317,18 @@ impl Job {
         }
     }
 
-    fn run(&self, files: Vec<SubmittedFile>, answer: &mut dyn Answer) -> Result<Report, PredictionError> {
-        let mut source = submission::open(files, &self.limits.read)?;
+    /// Matches the genotypes with the models, and answers the report alone.
+    fn check(&self, files: Vec<SubmittedFile>) -> Result<Report, Problem> {
+        let outcome = self.open(files).and_then(|(mut source, _)| self.run(&mut *source, &mut Nobody));
+        match outcome {
+            Err(PredictionError::LowOverlap(report)) => Ok(*report),
+            outcome => outcome.map_err(problem),
+        }
+    }
+
+    /// Opens the genotypes; returns them with the number of people who are asked for.
+    fn open(&self, files: Vec<SubmittedFile>) -> Result<(Box<dyn GenotypeSource>, usize), PredictionError> {
+        let source = submission::open(files, &self.limits.read)?;
         let people = self.request.samples.as_ref().map_or_else(|| source.samples().len(), Vec::len);
         self.audit.samples(people);
         let genes = self.request.selection.genes();
@@ -322,8 +339,12 @@ impl Job {
         if people.saturating_mul(variants) > self.limits.answer_values {
             return Err(PredictionError::TooManyContributions { variants, people, most: self.limits.answer_values });
         }
+        Ok((source, people))
+    }
+
+    fn run(&self, source: &mut dyn GenotypeSource, answer: &mut dyn Answer) -> Result<Report, PredictionError> {
         let panel = |assembly: Option<&Assembly>| self.panels.get(&self.request.selection, assembly);
-        predict(&mut *source, &self.request, panel, &mut Counting { answer, audit: &self.audit, genes: 0 })
+        predict(source, &self.request, panel, &mut Counting { answer, audit: &self.audit, genes: 0 })
     }
 
     /// Counts a prediction whose answer was written.
@@ -342,14 +363,14 @@ fn list(query: &Query, name: &str) -> Vec<String> {
 fn models(snapshot: &Snapshot, query: &Query) -> Result<Vec<Arc<ServedGenotypeModel>>, Problem> {
     let loaded = &snapshot.expression_models;
     let names = list(query, "model");
-    let all = || loaded.keys().cloned().collect::<Vec<_>>();
+    let all = || loaded.names().cloned().collect::<Vec<_>>();
     if loaded.is_empty() {
         let detail = "no genotype model is loaded: 'tissuecast models import' takes PredictDB, FUSION, TIGAR and \
                       scoring files";
         return Err(Problem::new(Kind::UnknownModel, detail));
     }
-    if names.is_empty() && loaded.len() == 1 || names.iter().any(|name| name == "all") {
-        return Ok(loaded.values().cloned().collect());
+    if names.is_empty() && loaded.names().count() == 1 || names.iter().any(|name| name == "all") {
+        return Ok(loaded.defaults().cloned().collect());
     }
     if names.is_empty() {
         let detail = "several genotype models are loaded: name some by 'model', or all of them by model=all";
@@ -357,13 +378,13 @@ fn models(snapshot: &Snapshot, query: &Query) -> Result<Vec<Arc<ServedGenotypeMo
     }
     let mut chosen: Vec<Arc<ServedGenotypeModel>> = Vec::with_capacity(names.len());
     for named in &names {
-        let Some(found) = snapshot.expression_model(named) else {
-            let (name, _) = super::state::split_version(named);
-            if snapshot.models.contains_key(name) {
+        let Some(found) = loaded.get(named) else {
+            let (name, _) = split_label(named);
+            if snapshot.models.has_name(name) {
                 let detail = format!("model '{name}' imputes tissue profiles and reads no genotypes");
                 return Err(Problem::parameter("model", detail).with_candidates(all()));
             }
-            return Err(super::state::unknown_model(named, loaded.keys()));
+            return Err(super::state::unknown_model(named, loaded.labels()));
         };
         if !chosen.iter().any(|other| Arc::ptr_eq(other, found)) {
             chosen.push(Arc::clone(found));

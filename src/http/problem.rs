@@ -53,6 +53,16 @@ pub enum Kind {
     LowOverlap,
     /// A policy cannot be followed, or an answer cannot be written in the form that was asked for.
     UnusablePolicy,
+    /// The request has no key that opens the service.
+    Unauthorized,
+    /// The key may not do this, or a page of another origin asks.
+    Forbidden,
+    /// The key or the address sends requests faster than it may.
+    RateLimited,
+    /// The key has used up its people of the day.
+    QuotaExceeded,
+    /// Folders of models do not pass their checks.
+    ModelsRefused,
     /// There is no such route.
     NoSuchRoute,
     /// The route has no such method.
@@ -69,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::UnknownGene,
         Self::AmbiguousGene,
         Self::UnknownTissue,
@@ -87,6 +97,11 @@ impl Kind {
         Self::LimitPassed,
         Self::LowOverlap,
         Self::UnusablePolicy,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::ModelsRefused,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::Overloaded,
@@ -129,6 +144,13 @@ impl Kind {
             }
             Self::UnusablePolicy => {
                 ("/problems/unusable-policy", "The policy cannot be followed", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::Unauthorized => ("/problems/unauthorized", "A key is needed", StatusCode::UNAUTHORIZED),
+            Self::Forbidden => ("/problems/forbidden", "Not allowed", StatusCode::FORBIDDEN),
+            Self::RateLimited => ("/problems/rate-limited", "Too many requests", StatusCode::TOO_MANY_REQUESTS),
+            Self::QuotaExceeded => ("/problems/quota-exceeded", "Quota used up", StatusCode::TOO_MANY_REQUESTS),
+            Self::ModelsRefused => {
+                ("/problems/models-refused", "Models were refused", StatusCode::UNPROCESSABLE_ENTITY)
             }
             Self::NoSuchRoute => ("/problems/no-such-route", "No such route", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
@@ -186,11 +208,12 @@ pub struct Problem {
     more: Option<Box<More>>,
 }
 
-/// What only problems of predictions have.
+/// What only few problems have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct More {
     not_found: Vec<String>,
     report: Option<Value>,
+    retry_after_seconds: Option<u64>,
 }
 
 /// Leaves out the middle of a text that somebody has sent a very long name for: what it ends with says what to do.
@@ -270,6 +293,13 @@ impl Problem {
         self
     }
 
+    /// Adds after how many seconds it is worth to ask again.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.more.get_or_insert_default().retry_after_seconds = Some(seconds);
+        self
+    }
+
     /// Adds the wrong places.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Wrong>) -> Self {
@@ -319,8 +349,10 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(self.body(None)));
         *response.status_mut() = self.kind.describe().2;
         response.headers_mut().insert(header::CONTENT_TYPE, MEDIA_TYPE);
-        if matches!(self.kind, Kind::Overloaded | Kind::Unavailable) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let named = self.more.as_ref().and_then(|more| more.retry_after_seconds);
+        let soon = || matches!(self.kind, Kind::Overloaded | Kind::Unavailable).then_some(1);
+        if let Some(seconds) = named.or_else(soon) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         // The outermost layer writes the body again with the request's id in it.
         response.extensions_mut().insert(self);

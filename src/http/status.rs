@@ -1,6 +1,7 @@
 //! What the service says about itself: service-info, the two health signals, the OpenAPI document and its page.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,8 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::admin::Refusal;
 use super::answer::to_json;
-use super::state::AppState;
+use super::state::{AppState, Snapshot};
 use crate::web::pages::html;
 
 /// GA4GH service-info 1.0.0.
@@ -34,8 +36,10 @@ pub struct ServiceInfo {
     pub version: &'static str,
     /// Datasets that are loaded, with their versions.
     pub datasets: BTreeMap<String, String>,
-    /// Models that are loaded, with their digests.
+    /// Every version of the models that is loaded, as `name@version`, with their digests.
     pub models: BTreeMap<String, String>,
+    /// The version that each model's name alone means.
+    pub default_models: BTreeMap<String, String>,
 }
 
 /// A kind of service, as GA4GH names it.
@@ -69,6 +73,8 @@ pub struct Organization {
 pub(crate) async fn service_info(state: State<Arc<AppState>>) -> Response {
     let snapshot = state.snapshot();
     let version = |loaded: &Arc<super::state::LoadedDataset>| loaded.reference.dataset().version.clone();
+    let loaded = snapshot.versions();
+    let defaults = loaded.iter().filter(|one| one.is_default).filter_map(|one| one.model.split_once('@'));
     json_answer(
         StatusCode::OK,
         &ServiceInfo {
@@ -80,11 +86,8 @@ pub(crate) async fn service_info(state: State<Arc<AppState>>) -> Response {
             documentation_url: "/docs",
             version: env!("CARGO_PKG_VERSION"),
             datasets: snapshot.datasets.iter().map(|(name, loaded)| (name.clone(), version(loaded))).collect(),
-            models: {
-                let profile = snapshot.models.iter().map(|(name, model)| (name.clone(), model.digest.clone()));
-                let genotype = snapshot.expression_models.iter();
-                profile.chain(genotype.map(|(name, model)| (name.clone(), model.digest.clone()))).collect()
-            },
+            models: loaded.iter().map(|one| (one.model.clone(), one.digest.clone())).collect(),
+            default_models: defaults.map(|(name, version)| (name.to_owned(), version.to_owned())).collect(),
         },
     )
 }
@@ -104,7 +107,7 @@ pub(crate) async fn livez() -> &'static str {
 /// Whether the service is ready, and each reason.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
-    /// Whether all checks pass.
+    /// Whether all required checks pass.
     pub ready: bool,
     /// The checks by name.
     pub checks: BTreeMap<String, Check>,
@@ -115,11 +118,13 @@ pub struct Readiness {
 pub struct Check {
     /// Whether it passes.
     pub ok: bool,
+    /// Whether the service is ready only where it passes.
+    pub required: bool,
     /// What was found.
     pub detail: String,
 }
 
-/// Says whether the service is ready to answer: store, datasets and engines.
+/// Says whether the service is ready to answer: shutdown, store, datasets, engines and models.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -141,11 +146,15 @@ pub(crate) fn readiness(state: &AppState) -> Readiness {
     let snapshot = state.snapshot();
     let mut checks = BTreeMap::new();
     let mut check = |name: String, ok: bool, good: &str, bad: &str| {
-        checks.insert(name, Check { ok, detail: if ok { good } else { bad }.to_owned() });
+        checks.insert(name, Check { ok, required: true, detail: if ok { good } else { bad }.to_owned() });
     };
     check("shutdown".to_owned(), !state.is_draining(), "not asked to stop", "the service is stopping");
-    let store = "the database did not answer when it was last asked; answers go on from memory";
-    check("store".to_owned(), state.store_answers(), "the database answers", store);
+    let seconds = state.store_answered().as_secs();
+    let good = format!("the database answered {seconds} s ago");
+    let bad = format!(
+        "the database did not answer when it was last asked; it last answered {seconds} s ago; answers go on from memory"
+    );
+    check("store".to_owned(), state.store_answers(), &good, &bad);
     let models = snapshot.expression_models.len();
     let loaded = format!("{} loaded; {models} genotype models, which need none", snapshot.datasets.len());
     let nothing = "neither a dataset nor a genotype model is loaded: ingest one, or import a model";
@@ -154,7 +163,18 @@ pub(crate) fn readiness(state: &AppState) -> Readiness {
         let name = format!("engine {model} on {dataset}");
         check(name, engine.is_ready(), "at work", "its worker has stopped or its last calls all failed");
     }
-    Readiness { ready: checks.values().all(|check| check.ok), checks }
+    checks.insert("models".to_owned(), models_check(&snapshot, &state.refused()));
+    Readiness { ready: checks.values().all(|check| check.ok || !check.required), checks }
+}
+
+/// How many versions are served and what is refused: the others answer, so that it does not turn readiness off.
+fn models_check(snapshot: &Snapshot, refused: &[Refusal]) -> Check {
+    let count = snapshot.models.len() + snapshot.expression_models.len();
+    let mut detail = format!("{count} versions served, {} refused", refused.len());
+    for Refusal { model, reason } in refused {
+        let _ = write!(detail, "; {model}: {reason}");
+    }
+    Check { ok: refused.is_empty(), required: false, detail }
 }
 
 /// Gives the OpenAPI document.

@@ -8,10 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_core::Stream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::pace::Pace;
 
 /// Bytes that are held back at the beginning.
 const HELD_BACK: usize = 1 << 20;
@@ -25,32 +30,43 @@ const CHUNKS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct ChunkWriter {
     buffer: Vec<u8>,
-    chunks: mpsc::Sender<io::Result<Bytes>>,
+    chunks: mpsc::Sender<Bytes>,
+    /// A client that takes its answer too slowly is not waited for.
+    pace: Pace,
     has_begun: bool,
-    is_complete: bool,
+    is_complete: Arc<AtomicBool>,
 }
 
 /// The client's end of an answer; dropping it tells the writer to stop.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    coming: mpsc::Receiver<io::Result<Bytes>>,
+    coming: mpsc::Receiver<Bytes>,
     first: Option<Bytes>,
+    is_complete: Arc<AtomicBool>,
+    has_ended: bool,
     stop: Arc<AtomicBool>,
 }
 
-/// Returns the two ends of an answer; `stop` is set when nobody reads it any more.
-pub(crate) fn channel(stop: Arc<AtomicBool>) -> (ChunkWriter, Chunks) {
+/// Returns the two ends of an answer; `stop` is set when nobody reads it any more. The writer is for a thread of the
+/// runtime that may block.
+pub(crate) fn channel(stop: Arc<AtomicBool>, pace: Pace) -> (ChunkWriter, Chunks) {
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let writer =
-        ChunkWriter { buffer: Vec::with_capacity(CHUNK), chunks: sender, has_begun: false, is_complete: false };
-    (writer, Chunks { coming: receiver, first: None, stop })
+    let is_complete: Arc<AtomicBool> = Arc::default();
+    let writer = ChunkWriter {
+        buffer: Vec::with_capacity(CHUNK),
+        chunks: sender,
+        pace,
+        has_begun: false,
+        is_complete: Arc::clone(&is_complete),
+    };
+    (writer, Chunks { coming: receiver, first: None, is_complete, has_ended: false, stop })
 }
 
 impl ChunkWriter {
     /// Sends what is left: the answer is complete.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.send()?;
-        self.is_complete = true;
+        self.is_complete.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -65,17 +81,11 @@ impl ChunkWriter {
         }
         self.has_begun = true;
         let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the answer any more");
-        self.chunks.blocking_send(Ok(chunk)).map_err(gone)
-    }
-}
-
-impl Drop for ChunkWriter {
-    fn drop(&mut self) {
-        if self.has_begun && !self.is_complete {
-            // Nobody may be there any more to be told.
-            let _ = self.chunks.blocking_send(Err(io::Error::other("the answer was broken off")));
-        }
+        let (bytes, clock) = (chunk.len(), Instant::now());
+        let sending = timeout(self.pace.left(), self.chunks.send(chunk));
+        let sent = Handle::current().block_on(sending).map_err(|_| io::Error::other(self.pace.too_slow()))?;
+        self.pace.note(bytes, clock.elapsed());
+        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the answer any more"))
     }
 }
 
@@ -97,7 +107,7 @@ impl Write for ChunkWriter {
 impl Chunks {
     /// Waits until the answer begins; `false` where it ends without a byte.
     pub(crate) async fn begin(&mut self) -> bool {
-        self.first = self.coming.recv().await.and_then(Result::ok);
+        self.first = self.coming.recv().await;
         self.first.is_some()
     }
 }
@@ -106,9 +116,16 @@ impl Stream for Chunks {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
-            None => self.coming.poll_recv(context),
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match self.coming.poll_recv(context) {
+            // The writer went without a word: the client has to see that something is missing.
+            Poll::Ready(None) if !self.is_complete.load(Ordering::Acquire) && !self.has_ended => {
+                self.has_ended = true;
+                Poll::Ready(Some(Err(io::Error::other("the answer was broken off"))))
+            }
+            polled => polled.map(|chunk| chunk.map(Ok)),
         }
     }
 }
@@ -121,7 +138,13 @@ impl Drop for Chunks {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn pace() -> Pace {
+        Pace::new(0, Duration::ZERO)
+    }
 
     /// Reads an answer to its end; the error's text where it was broken off.
     async fn read(mut chunks: Chunks) -> Result<usize, String> {
@@ -135,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_whole_or_seen_to_be_broken_off() {
         for (finishes, expected) in [(true, Ok(HELD_BACK + 5)), (false, Err("the answer was broken off".to_owned()))] {
-            let (mut writer, chunks) = channel(Arc::default());
+            let (mut writer, chunks) = channel(Arc::default(), pace());
             let work = tokio::task::spawn_blocking(move || {
                 writer.write_all(&vec![b'x'; HELD_BACK]).unwrap();
                 writer.write_all(b"12345").unwrap();
@@ -147,16 +170,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_takes_its_answer_too_slowly_is_not_waited_for() {
+        let (mut writer, chunks) = channel(Arc::default(), Pace::new(1 << 30, Duration::from_millis(100)));
+        let work = tokio::task::spawn_blocking(move || {
+            for _ in 0..4 * CHUNKS {
+                writer.write_all(&vec![b'x'; HELD_BACK])?;
+            }
+            writer.finish()
+        });
+        let error = work.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("slower than"), "{error}");
+        assert_eq!(read(chunks).await, Err("the answer was broken off".to_owned()), "what had left is not all");
+    }
+
+    #[tokio::test]
     async fn nothing_leaves_before_there_is_much_and_the_writer_learns_that_nobody_reads() {
         let stop = Arc::new(AtomicBool::new(false));
-        let (mut writer, mut chunks) = channel(Arc::clone(&stop));
+        let (mut writer, mut chunks) = channel(Arc::clone(&stop), pace());
         writer.write_all(b"short").unwrap();
         assert!(!writer.has_begun());
         drop(tokio::task::spawn_blocking(move || drop(writer)).await);
         assert!(!chunks.begin().await, "an answer that failed before its first byte has none");
         drop(chunks);
         assert!(stop.load(Ordering::Relaxed));
-        let (mut writer, chunks) = channel(Arc::default());
+        let (mut writer, chunks) = channel(Arc::default(), pace());
         drop(chunks);
         let write = tokio::task::spawn_blocking(move || writer.write_all(&vec![b'x'; HELD_BACK]));
         assert_eq!(write.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);

@@ -15,6 +15,7 @@ pub mod network;
 pub mod network_file;
 pub mod stored;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use card::GenotypeCard;
 pub use explained::{Explained, ExplanationMethod, Gathered, Gathering};
 
 use super::ModelError;
+use super::shelf::Versioned;
 use crate::genome::{Biotype, Chromosome, GeneId, GeneSymbol, Position};
 use crate::genotype::variants::VariantTable;
 
@@ -147,6 +149,24 @@ pub struct ServedGenotypeModel {
     pub digest: String,
     /// The model.
     pub model: Arc<dyn GenotypeModel>,
+}
+
+impl Versioned for ServedGenotypeModel {
+    fn name(&self) -> &str {
+        &self.card.name
+    }
+
+    fn version(&self) -> &str {
+        &self.card.version
+    }
+}
+
+/// Returns what an answer calls one of its models: by name, and by `name@version` where it has another version, too.
+#[must_use]
+pub fn name_among(models: &[Arc<ServedGenotypeModel>], at: usize) -> Cow<'_, str> {
+    let name = &models[at].card.name;
+    let has_another = models.iter().enumerate().any(|(other, model)| other != at && model.card.name == *name);
+    if has_another { Cow::Owned(models[at].label()) } else { Cow::Borrowed(name) }
 }
 
 impl fmt::Debug for ServedGenotypeModel {

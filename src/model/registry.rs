@@ -4,6 +4,8 @@
 //! and the golden sample comes out as recorded. A new folder is written beside its place and moved there whole. Both
 //! kinds of models lie here: tissue profiles, and expression from genotypes, whose manifests say so by their `kind`.
 
+mod alias;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -18,6 +20,9 @@ use super::expression::{GenotypeCard, ServedGenotypeModel, card::KIND, stored};
 use super::golden::{self, Golden};
 use super::manifest::{Card, SCHEMA};
 use super::method::{self, StoredModel};
+use super::shelf::{age, label};
+pub(crate) use alias::not_there;
+pub use alias::{DEFAULT, default_version, defaults, find, set_default};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
@@ -117,6 +122,14 @@ pub struct ModelFolder {
     pub path: PathBuf,
 }
 
+impl ModelFolder {
+    /// Returns `name@version`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label(&self.name, &self.version)
+    }
+}
+
 /// Lists every version of every model below `models`, sorted by name and version; a missing folder has none.
 ///
 /// # Errors
@@ -130,22 +143,8 @@ pub fn list(models: &Path) -> Result<Vec<ModelFolder>, ModelError> {
             }
         }
     }
-    found.sort_by(|a, b| (&a.name, number(&a.version), &a.version).cmp(&(&b.name, number(&b.version), &b.version)));
+    found.sort_by(|a, b| (&a.name, age(&a.version)).cmp(&(&b.name, age(&b.version))));
     Ok(found)
-}
-
-/// Lists the newest version of every model below `models`.
-///
-/// # Errors
-/// A folder cannot be read.
-pub fn newest(models: &Path) -> Result<Vec<ModelFolder>, ModelError> {
-    let by_name: BTreeMap<String, ModelFolder> =
-        list(models)?.into_iter().map(|folder| (folder.name.clone(), folder)).collect();
-    Ok(by_name.into_values().collect())
-}
-
-fn number(version: &str) -> u64 {
-    version.parse().unwrap_or(0)
 }
 
 fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ModelError> {
@@ -271,13 +270,13 @@ pub fn write<C: Manifest>(
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(|source| io(&partial, source))?;
     }
-    fs::create_dir_all(&partial).map_err(|source| io(&partial, source))?;
-    for (name, bytes) in files {
-        write_file(&partial.join(name), bytes)?;
-    }
     let mut manifest = serde_json::to_vec_pretty(&*card).map_err(|error| fault(MANIFEST, error.to_string()))?;
     manifest.push(b'\n');
-    write_file(&partial.join(MANIFEST), &manifest)?;
+    if let Err(error) = fill(&partial, files, &manifest) {
+        // On a full disk it would be in everybody's way; what cannot be removed is hidden, and replaced by the next try.
+        let _ = fs::remove_dir_all(&partial);
+        return Err(error);
+    }
     fs::rename(&partial, &place).map_err(|source| io(&place, source))?;
     // The rename itself has to survive a power cut.
     fs::File::open(&parent).and_then(|folder| folder.sync_all()).map_err(|source| io(&parent, source))?;
@@ -290,8 +289,17 @@ pub fn write<C: Manifest>(
 /// A folder cannot be read.
 pub fn next_version(models: &Path, name: &str) -> Result<String, ModelError> {
     let versions = folders(&models.join(name))?;
-    let newest = versions.iter().map(|(version, _)| number(version)).max().unwrap_or(0);
+    let newest = versions.iter().map(|(version, _)| age(version).0).max().unwrap_or(0);
     Ok((newest + 1).to_string())
+}
+
+/// Makes a folder with a model's files.
+fn fill(folder: &Path, files: &BTreeMap<String, Vec<u8>>, manifest: &[u8]) -> Result<(), ModelError> {
+    fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
+    for (name, bytes) in files {
+        write_file(&folder.join(name), bytes)?;
+    }
+    write_file(&folder.join(MANIFEST), manifest)
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
@@ -319,4 +327,4 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

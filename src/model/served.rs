@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Card;
+use super::shelf::Versioned;
 use super::{Known, ModelError, Orientation, Prediction, ProfileModel, Scale, min_max};
 use crate::genome::{GeneId, GeneSymbol, Tissue};
 use crate::reference::{GeneRecord, Reference};
@@ -22,6 +23,16 @@ pub struct ServedModel {
     pub digest: String,
     /// The model.
     pub model: Arc<dyn ProfileModel>,
+}
+
+impl Versioned for ServedModel {
+    fn name(&self) -> &str {
+        &self.card.name
+    }
+
+    fn version(&self) -> &str {
+        &self.card.version
+    }
 }
 
 impl fmt::Debug for ServedModel {

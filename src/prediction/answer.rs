@@ -44,7 +44,7 @@ pub use variants::VariantLog;
 
 use super::{Answer, AnswerError, GeneAnswer, Heading};
 use crate::genotype::report::Report;
-use crate::model::expression::ServedGenotypeModel;
+use crate::model::expression::{ServedGenotypeModel, name_among};
 
 /// What an unknown cell of a text table says.
 const UNKNOWN: &[u8] = b"NA";
@@ -226,7 +226,8 @@ fn check(heading: &Heading, answer: &GeneAnswer) -> Result<(), AnswerError> {
 fn row_name(heading: &Heading, (model, gene): (usize, usize)) -> Cow<'_, str> {
     let served = &heading.models[model];
     let name = &served.model.genes()[gene].name;
-    if heading.models.len() > 1 { format!("{}:{name}", served.card.name).into() } else { Cow::Borrowed(&**name) }
+    let has_several = heading.models.len() > 1;
+    if has_several { format!("{}:{name}", name_among(&heading.models, model)).into() } else { Cow::Borrowed(&**name) }
 }
 
 /// Appends a cell of a text table; a blank in the place of a tab or a line break keeps the table a table.

@@ -80,6 +80,8 @@ pub(crate) struct Reading {
     pub(crate) queues: Vec<(String, String, usize)>,
     /// The models.
     pub(crate) models: Vec<ModelInfo>,
+    /// Models that did not pass their checks.
+    pub(crate) models_refused: usize,
 }
 
 /// A prediction that was answered.
@@ -268,11 +270,6 @@ impl Metrics {
         self.reloads.get_or_create(&outcome.labels()).inc();
     }
 
-    /// Notes how many models did not pass their checks.
-    pub fn note_refused_models(&self, models: usize) {
-        self.models_refused.set(models as u64);
-    }
-
     /// Returns the text of all metrics, with what was read just now.
     pub(crate) fn text(&self, reading: &Reading) -> String {
         let _one = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -285,6 +282,7 @@ impl Metrics {
             let labels = EngineLabels { dataset: dataset.clone(), model: model.clone() };
             self.queue_rows.get_or_create(&labels).set(*rows as u64);
         }
+        self.models_refused.set(reading.models_refused as u64);
         self.models.clear();
         for model in &reading.models {
             self.models.get_or_create(model).set(1);

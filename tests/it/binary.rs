@@ -21,38 +21,57 @@ use crate::support::{TestDatabase, on_both_databases};
 on_both_databases!(a_schema_that_is_not_the_programs_is_refused);
 
 /// How long anything may take; far above what it does take.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program with nothing of the caller's settings.
 fn program(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tissuecast"));
+    let mut command = clean(env!("CARGO_BIN_EXE_tissuecast"), folder);
+    command.args(arguments);
+    command
+}
+
+/// The program on a disk that has room for files of so many blocks of 512 bytes: what goes beyond fails to be written.
+pub fn limited(folder: &Path, blocks: u32, arguments: &[&str]) -> Command {
+    let mut command = clean("sh", folder);
+    // Without the trap the first write beyond the limit would end the program.
+    command.args(["-c", r#"trap '' XFSZ; ulimit -f "$0"; exec "$@""#, &blocks.to_string()]);
+    command.arg(env!("CARGO_BIN_EXE_tissuecast")).args(arguments);
+    command
+}
+
+fn clean(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TISSUECAST_")) {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.current_dir(folder).stdin(Stdio::null());
     command
 }
 
 /// A run of the program that ends with its test.
-struct Running {
+pub struct Running {
     child: Child,
     lines: Receiver<String>,
     messages: PathBuf,
 }
 
 impl Running {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(folder, program(folder, arguments))
+    }
+
+    pub fn spawn(folder: &Path, mut command: Command) -> Self {
         // The messages go to a file: a pipe that nobody reads would fill up and hold the program.
         let (messages, file) =
             tempfile::Builder::new().tempfile_in(folder).unwrap().keep().map(|(f, p)| (p, f)).unwrap();
-        let mut child = program(folder, arguments).stdout(Stdio::piped()).stderr(file).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, lines, messages }
     }
 
-    fn messages(&self) -> String {
+    pub fn messages(&self) -> String {
         fs::read_to_string(&self.messages).unwrap()
     }
 
@@ -69,11 +88,16 @@ impl Running {
         }
     }
 
+    /// How it has ended, where it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for its end, no longer than `limit`.
-    fn end(&mut self, limit: Duration) -> ExitStatus {
+    pub fn end(&mut self, limit: Duration) -> ExitStatus {
         let until = Instant::now() + limit;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(Instant::now() < until, "still running after {limit:?}: {}", self.messages());
@@ -82,9 +106,21 @@ impl Running {
     }
 
     /// Asks it to stop as a container's manager does.
-    fn terminate(&self) {
-        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+    pub fn terminate(&self) {
+        let kill = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Ends it there and then, as a power cut does.
+    pub fn kill(&mut self) {
+        // One that has ended already cannot be killed, which is as good.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -98,7 +134,12 @@ impl Drop for Running {
 
 /// Runs a command to its end; its success, output and messages.
 fn run(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
-    let mut running = Running::start(folder, arguments);
+    run_to_its_end(folder, program(folder, arguments))
+}
+
+/// Runs a command to its end; its success, output and messages.
+pub fn run_to_its_end(folder: &Path, command: Command) -> (bool, String, String) {
+    let mut running = Running::spawn(folder, command);
     let success = running.end(3 * PATIENCE).success();
     let output: Vec<String> = running.lines.iter().collect();
     (success, output.join("\n"), running.messages())
@@ -151,7 +192,7 @@ fn curl(line: &str) -> (u16, String, String) {
 }
 
 /// Writes a model of a simulated genome into a folder of models.
-fn write_model(name: &str, models: &Path) {
+pub fn write_model(name: &str, models: &Path) {
     let Simulated { dataset, tissues, records } = lab::genome(150, 1);
     lab::train_as(name, &Reference::new(dataset, tissues, records), BaselineKind::RidgeNearest, Scale::Log2, models);
 }
@@ -227,12 +268,13 @@ async fn a_schema_that_is_not_the_programs_is_refused(database: &TestDatabase) {
 }
 
 /// A folder with the simulated files, ingested into `lab.sqlite` as `lab`.
-fn ingested(folder: &Path) {
+pub fn ingested(folder: &Path) {
     lab::genome(150, 1).write_files(folder).unwrap();
     succeed(folder, &INGEST);
 }
 
-const INGEST: [&str; 15] = [
+/// Ingests the simulated files of the folder into its `lab.sqlite`.
+pub const INGEST: [&str; 15] = [
     "ingest",
     "--dataset",
     "lab",

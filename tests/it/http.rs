@@ -298,7 +298,7 @@ async fn what_is_loaded_is_listed() {
     assert_eq!(
         datasets["data"],
         json!([{"name": "small", "version": "small-v1", "assembly": "GRCh38", "unit": "tpm", "genes": 9, "tissues": 4,
-                "promoters": 0, "is_default": true, "default_model": "nearest-two", "models": ["nearest-two"],
+                "promoters": 0, "is_default": true, "default_model": "nearest-two", "models": [{"model": "nearest-two@1.0.0", "is_default": true}],
                 "unfit_models": {}}])
     );
     let tissues = app.get("/v1/tissues?dataset=small").await.json();

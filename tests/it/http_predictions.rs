@@ -269,7 +269,7 @@ async fn what_a_client_gets_wrong_is_named() {
     let app = Setup::predicting().build();
     let cases = [
         ("", "/problems/invalid-parameter", "several genotype models"),
-        ("?model=other", "/problems/unknown-model", "blood, liver"),
+        ("?model=other", "/problems/unknown-model", "blood@1, liver@1"),
         ("?model=nearest-two", "/problems/invalid-parameter", "reads no genotypes"),
         ("?model=blood@7", "/problems/unknown-model", "blood@7"),
         ("?model=blood&gene=nobody", "/problems/unknown-gene", "nobody"),

@@ -32,11 +32,11 @@ async fn what_is_not_there_is_named_with_what_is() {
         ("/v1/genes/ENSG00000000099/profile", Kind::UnknownGene, json!(["ENSG00000000009"])),
         ("/v1/genes/TWIN/profile", Kind::AmbiguousGene, json!(["ENSG00000000006", "ENSG00000000007"])),
         ("/v1/genes/ALPHA/profile?dataset=other", Kind::UnknownDataset, json!(["small"])),
-        ("/v1/genes/ALPHA/profile?model=other", Kind::UnknownModel, json!(["nearest-two"])),
+        ("/v1/genes/ALPHA/profile?model=other", Kind::UnknownModel, json!(["nearest-two@1.0.0"])),
         ("/v1/tissues/Livre/missing", Kind::UnknownTissue, json!(["Liver"])),
-        ("/v1/tissues/Liver/missing?model=other", Kind::UnknownModel, json!(["nearest-two"])),
-        ("/v1/models/other", Kind::UnknownModel, json!(["nearest-two"])),
-        ("/v1/models/nearest-two@2", Kind::UnknownModel, json!(["nearest-two"])),
+        ("/v1/tissues/Liver/missing?model=other", Kind::UnknownModel, json!(["nearest-two@1.0.0"])),
+        ("/v1/models/other", Kind::UnknownModel, json!(["nearest-two@1.0.0"])),
+        ("/v1/models/nearest-two@2", Kind::UnknownModel, json!(["nearest-two@1.0.0"])),
     ];
     for (path, kind, candidates) in cases {
         let answer = app.get(path).await;

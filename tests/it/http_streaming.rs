@@ -31,23 +31,26 @@ fn app() -> App {
     Setup { limits, expression_models: vec![expression_model("wide", &rows)], ..Setup::default() }.build()
 }
 
-fn position(gene: usize) -> u32 {
+/// Where the variant of a gene of the wide model is.
+pub fn position(gene: usize) -> u32 {
     100_000 * (gene as u32 + 1)
 }
 
-fn weight(gene: usize) -> f64 {
+/// What a copy of it adds.
+pub fn weight(gene: usize) -> f64 {
     0.123_456_789 + gene as f64
 }
 
-fn header() -> String {
+/// The head of a VCF of the people P0, P1 and so on.
+pub fn header(people: usize) -> String {
     let mut text = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT".to_owned();
-    (0..PEOPLE).for_each(|at| write!(text, "\tP{at}").unwrap());
+    (0..people).for_each(|at| write!(text, "\tP{at}").unwrap());
     text + "\n"
 }
 
-/// Everybody is heterozygous.
-fn record(gene: usize) -> String {
-    format!("12\t{}\trs{gene}\tA\tG\t.\t.\t.\tGT{}\n", position(gene), "\t0/1".repeat(PEOPLE))
+/// The record of a gene's variant; everybody is heterozygous.
+pub fn record(gene: usize, people: usize) -> String {
+    format!("12\t{}\trs{gene}\tA\tG\t.\t.\t.\tGT{}\n", position(gene), "\t0/1".repeat(people))
 }
 
 type Sender = mpsc::Sender<Result<String, std::io::Error>>;
@@ -82,9 +85,9 @@ async fn begun(app: &Arc<App>) -> (Sender, Response) {
     let (sender, request) = request();
     let router = app.router.clone();
     let answering = tokio::spawn(async move { router.oneshot(request).await.unwrap() });
-    sender.send(Ok(header())).await.unwrap();
+    sender.send(Ok(header(PEOPLE))).await.unwrap();
     for gene in 0..GENES - 1 {
-        sender.send(Ok(record(gene))).await.unwrap();
+        sender.send(Ok(record(gene, PEOPLE))).await.unwrap();
     }
     let response = tokio::time::timeout(PATIENCE, answering).await.unwrap();
     (sender, response.unwrap())
@@ -99,7 +102,7 @@ async fn a_long_answer_begins_before_the_genotypes_end() {
     let mut body = tokio::time::timeout(PATIENCE, next(&mut stream)).await.unwrap().unwrap().to_vec();
     assert!(body.starts_with(b"{\"samples\":[\"P0\""), "{}", String::from_utf8_lossy(&body[..40]));
     assert!(!sender.is_closed(), "the body is still wanted");
-    sender.send(Ok(record(GENES - 1))).await.unwrap();
+    sender.send(Ok(record(GENES - 1, PEOPLE))).await.unwrap();
     drop(sender);
     while let Some(more) = tokio::time::timeout(PATIENCE, next(&mut stream)).await.unwrap() {
         body.extend_from_slice(&more);
@@ -117,8 +120,8 @@ async fn a_long_answer_begins_before_the_genotypes_end() {
 
 /// Asks until the only place is free again.
 async fn place_comes_back(app: &App) {
-    let mut body = header();
-    (0..GENES).for_each(|gene| body.push_str(&record(gene)));
+    let mut body = header(PEOPLE);
+    (0..GENES).for_each(|gene| body.push_str(&record(gene, PEOPLE)));
     let free = async {
         loop {
             let path = "/v1/predictions?model=wide&gene=G1&sample=P1";
@@ -140,7 +143,7 @@ async fn a_client_that_stops_reading_gives_its_place_back() {
     let app_of_one = Arc::new(app());
     let (sender, response) = begun(&app_of_one).await;
     drop(response);
-    drop(sender.send(Ok(record(GENES - 1))).await);
+    drop(sender.send(Ok(record(GENES - 1, PEOPLE))).await);
     place_comes_back(&app_of_one).await;
     let app_of_one = Arc::new(app());
     let (silent, response) = begun(&app_of_one).await;

@@ -11,12 +11,14 @@ use serde_json::Value;
 use tissuecast::genome::{Allele, VariantId};
 use tissuecast::genome::{Assembly, Biotype, Chromosome, Gene, GeneId, GeneSymbol, Locus, Position, Strand, Tissue};
 use tissuecast::genotype::variants::{ModelVariant, VariantTable};
+use tissuecast::http::auth::Access;
 use tissuecast::http::state::{AppState, Completion, HttpLimits, LoadedDataset, Operator, Saver, Snapshot};
 use tissuecast::inference::{Engine, Limits};
 use tissuecast::model::expression::linear::Linear;
 use tissuecast::model::expression::{GeneAccuracy, GenotypeCard, ModelGene, ServedGenotypeModel};
 use tissuecast::model::manifest::{Calibration, Card, SCHEMA, Stratum, TrainingRecord};
 use tissuecast::model::served::ServedModel;
+use tissuecast::model::shelf::Shelf;
 use tissuecast::model::{Known, ModelError, Neighbour, Orientation, Prediction, ProfileModel, Scale, Target};
 use tissuecast::reference::{Dataset, GeneRecord, Reference, Unit};
 use tower::ServiceExt as _;
@@ -246,6 +248,7 @@ pub struct Setup {
     pub engine: Limits,
     pub saver: Option<Saver>,
     pub expression_models: Vec<Arc<ServedGenotypeModel>>,
+    pub access: Access,
 }
 
 impl Default for Setup {
@@ -258,6 +261,7 @@ impl Default for Setup {
             engine: Limits::default(),
             saver: None,
             expression_models: Vec::new(),
+            access: Access::open(),
         }
     }
 }
@@ -276,6 +280,12 @@ pub const BLOOD: [Row; 4] = [
 
 /// A small genotype model.
 pub fn expression_model(name: &str, rows: &[Row]) -> Arc<ServedGenotypeModel> {
+    let (card, linear) = linear(name, rows);
+    Arc::new(ServedGenotypeModel { card, digest: format!("sha256:{name}"), model: Arc::new(linear) })
+}
+
+/// A small linear model with its card.
+pub fn linear(name: &str, rows: &[Row]) -> (GenotypeCard, Linear) {
     let mut genes: Vec<ModelGene> = Vec::new();
     for (at, (gene, symbol, ..)) in rows.iter().enumerate() {
         if let Some(last) = genes.last_mut().filter(|last| &*last.name == *gene) {
@@ -338,8 +348,7 @@ pub fn expression_model(name: &str, rows: &[Row]) -> Arc<ServedGenotypeModel> {
         accuracy: Vec::new(),
         files: BTreeMap::new(),
     };
-    let linear = Linear::new(genes, table, rows.iter().map(|row| row.5).collect()).unwrap();
-    Arc::new(ServedGenotypeModel { card, digest: format!("sha256:{name}"), model: Arc::new(linear) })
+    (card, Linear::new(genes, table, rows.iter().map(|row| row.5).collect()).unwrap())
 }
 
 impl Setup {
@@ -357,23 +366,24 @@ impl Setup {
         let mut datasets = Vec::new();
         for name in &self.datasets {
             let reference = reference_in(name, self.unit);
-            let (mut completions, mut unfit) = (Vec::new(), BTreeMap::new());
+            let (mut completions, mut unfit) = (Shelf::default(), Shelf::default());
             if let Some(model) = &self.model {
                 match model.reference_for(&reference) {
                     Ok(own) => {
                         let engine = Engine::start("test", Arc::clone(&model.model), own, self.engine).unwrap();
-                        let (model, engine) = (Arc::clone(model), Arc::new(engine));
-                        completions.push(Completion::new(model, engine, HashMap::new(), self.saver.clone()));
+                        let (own, engine) = (Arc::clone(model), Arc::new(engine));
+                        let completion = Completion::new(own, engine, HashMap::new(), self.saver.clone());
+                        completions.insert(&model.card.name, &model.card.version, Arc::new(completion));
                     }
-                    Err(error) => drop(unfit.insert(model.card.name.clone(), error.to_string())),
+                    Err(error) => unfit.insert(&model.card.name, &model.card.version, error.to_string()),
                 }
             }
-            datasets.push(LoadedDataset::new(reference, completions, unfit, None));
+            datasets.push(LoadedDataset::new(reference, completions, unfit, &[]));
         }
         let snapshot = Snapshot::new(datasets, self.model.into_iter().collect(), None, 1 << 20)
-            .with_expression_models(self.expression_models);
+            .with_expression_models(self.expression_models.into_iter().collect());
         let operator = Operator { name: "a lab".to_owned(), url: "https://lab.example/".to_owned() };
-        let state = Arc::new(AppState::new(snapshot, self.limits, operator));
+        let state = Arc::new(AppState::new(snapshot, self.limits, operator).with_access(Arc::new(self.access)));
         App { router: tissuecast::http::router(Arc::clone(&state)), state }
     }
 }

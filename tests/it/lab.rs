@@ -121,8 +121,8 @@ pub fn train_as(name: &str, reference: &Reference, kind: BaselineKind, scale: Sc
 
 /// A router over what the store and the folder of models hold, with the task that saves imputed profiles.
 pub async fn app(store: Store, models: &Path) -> App {
-    let (source, _saving) = DataSource::open(store, models.to_owned()).await.unwrap();
-    let (loaded, _) = source.load().await.unwrap();
+    let (mut source, _saving) = DataSource::open(store, models.to_owned(), 2).await.unwrap();
+    let loaded = source.load().await.unwrap();
     app_of(loaded)
 }
 
@@ -145,12 +145,12 @@ pub struct Service {
 impl Service {
     /// Starts over a store and a folder of models.
     pub async fn start(store: Store, models: &Path) -> Self {
-        let (source, _saving) = DataSource::open(store, models.to_owned()).await.unwrap();
-        let (loaded, versions) = source.load().await.unwrap();
+        let (mut source, _saving) = DataSource::open(store, models.to_owned(), 2).await.unwrap();
+        let loaded = source.load().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (events, receiver) = mpsc::channel(4);
-        let watching = source.watch(versions, Duration::from_secs(1), events);
+        let watching = source.watch(Duration::from_secs(1), events);
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(serve_on(listener, config(&[]), loaded, receiver, async { drop(stopped.await) }));
         Self { address, stop, ended, watching }

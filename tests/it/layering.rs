@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Layer (file or folder under `src`) and the crates that it must not name.
 const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("access", &["axum", "sqlx", "tokio", "candle_core", "candle_nn"]),
     ("genome", &["axum", "sqlx", "tokio", "candle_core", "candle_nn"]),
     ("genotype", &["axum", "sqlx", "tokio", "candle_core", "candle_nn"]),
     ("reference", &["axum", "sqlx", "tokio", "candle_core", "candle_nn"]),
@@ -22,6 +23,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Layer and the crate's own modules that it must not name: arrows point one way only.
 const UPWARD: &[(&str, &[&str])] = &[
+    (
+        "access",
+        &["genome", "genotype", "reference", "model", "prediction", "training", "store", "inference", "http", "serve"],
+    ),
     (
         "genome",
         &[

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there and then")]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod access;
 mod binary;
+mod client;
 mod complete;
 mod engine;
+mod faults;
 mod fuzz;
 mod generator;
+mod guide;
 mod http;
 mod http_explain;
 mod http_missing;
@@ -20,11 +24,13 @@ mod import;
 mod ingest;
 mod lab;
 mod layering;
+mod load;
 mod maize;
 mod pages;
 mod predict_command;
 mod privacy;
 mod real_genotypes;
+mod reload;
 mod served_predictions;
 mod served_telemetry;
 mod service;

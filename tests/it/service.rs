@@ -199,8 +199,8 @@ async fn imputed_profiles_are_saved_and_served_again(database: &TestDatabase) {
     };
     tokio::time::timeout(Duration::from_secs(10), saved).await.unwrap();
 
-    let (source, saving) = DataSource::open(database.open().await, lab.models.path().to_owned()).await.unwrap();
-    let (loaded, _) = source.load().await.unwrap();
+    let (mut source, saving) = DataSource::open(database.open().await, lab.models.path().to_owned(), 2).await.unwrap();
+    let loaded = source.load().await.unwrap();
     assert_eq!(loaded.imputed[&(version, key)].len(), 1);
     let again = lab::app_of(loaded);
     let answer = again.get(&path).await;

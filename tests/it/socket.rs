@@ -32,7 +32,7 @@ struct Service {
 }
 
 fn loaded(dataset: &str, model: Arc<ServedModel>) -> Loaded {
-    Loaded { references: vec![reference(dataset)], models: vec![model], ..Loaded::default() }
+    Loaded { references: vec![reference(dataset)], models: [model].into_iter().collect(), ..Loaded::default() }
 }
 
 async fn service(flags: &[&str], loaded: Loaded) -> Service {

@@ -41,8 +41,15 @@ fn ending(metrics: &Arc<Metrics>) -> Ending {
 
 /// The lines of two metrics.
 fn counted(metrics: &Metrics) -> (String, Vec<String>) {
-    let reading =
-        Reading { is_ready: true, store_answers: true, running: 0, waiting: 0, queues: Vec::new(), models: Vec::new() };
+    let reading = Reading {
+        is_ready: true,
+        store_answers: true,
+        running: 0,
+        waiting: 0,
+        queues: Vec::new(),
+        models: Vec::new(),
+        models_refused: 0,
+    };
     let text = metrics.text(&reading);
     let starting = |name: &str| text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect();
     let mut in_flight: Vec<String> = starting("tissuecast_http_requests_in_flight ");

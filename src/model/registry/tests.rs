@@ -5,7 +5,7 @@ use crate::model::expression::golden::GenotypeGolden;
 use crate::model::expression::linear::{LINEAR, Linear};
 use crate::model::expression::{ModelGene, linear_file};
 
-fn model() -> Linear {
+fn model(weight: f64) -> Linear {
     let row = ModelVariant {
         id: VariantId::parse("rs1"),
         place: None,
@@ -23,10 +23,11 @@ fn model() -> Linear {
         accuracy: None,
         rows: 0..1,
     };
-    Linear::new(vec![gene], VariantTable { rows: vec![row], ..VariantTable::default() }, vec![0.5]).unwrap()
+    Linear::new(vec![gene], VariantTable { rows: vec![row], ..VariantTable::default() }, vec![weight]).unwrap()
 }
 
-fn card(version: &str) -> GenotypeCard {
+/// A card of the model `one`.
+pub(crate) fn card(version: &str) -> GenotypeCard {
     GenotypeCard {
         schema: SCHEMA,
         kind: KIND.to_owned(),
@@ -50,9 +51,14 @@ fn card(version: &str) -> GenotypeCard {
     }
 }
 
-fn files() -> BTreeMap<String, Vec<u8>> {
-    let mut files = linear_file::store(&model()).unwrap();
-    let sample = GenotypeGolden::record(&model()).unwrap();
+pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
+    files_of(0.5)
+}
+
+/// The files of a model of one variant with this weight.
+pub(crate) fn files_of(weight: f64) -> BTreeMap<String, Vec<u8>> {
+    let mut files = linear_file::store(&model(weight)).unwrap();
+    let sample = GenotypeGolden::record(&model(weight)).unwrap();
     files.insert(golden::FILE.to_owned(), serde_json::to_vec(&sample).unwrap());
     files
 }

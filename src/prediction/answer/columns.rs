@@ -6,6 +6,7 @@
 //! ends included. What is the same for all rows is in the schema's metadata, as JSON: `tissuecast.models`,
 //! `tissuecast.policies`, `tissuecast.genes_not_found`.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -92,10 +93,13 @@ fn numbers(values: Vec<f64>) -> Float64Array {
     }
 }
 
+/// A gene with what its model is called.
+type Named<'a> = (Cow<'a, str>, &'a ModelGene);
+
 fn fixed(heading: &Heading, answers: &[GeneAnswer]) -> Result<Vec<ArrayRef>, AnswerError> {
-    let genes: Vec<(&str, &ModelGene)> =
-        answers.iter().map(|answer| heading.gene_of(answer)).map(|(model, gene)| (&*model.card.name, gene)).collect();
-    let text = |of: &dyn Fn(&(&str, &ModelGene)) -> Option<String>| -> ArrayRef {
+    let genes: Vec<Named<'_>> =
+        answers.iter().map(|answer| (heading.model_of(answer), heading.gene_of(answer).1)).collect();
+    let text = |of: &dyn Fn(&Named<'_>) -> Option<String>| -> ArrayRef {
         Arc::new(genes.iter().map(of).collect::<StringArray>())
     };
     let position = |of: &dyn Fn(u32, u32) -> u32| -> ArrayRef {
@@ -104,9 +108,9 @@ fn fixed(heading: &Heading, answers: &[GeneAnswer]) -> Result<Vec<ArrayRef>, Ans
     };
     let reasons: Result<StringArray, AnswerError> = answers.iter().map(reason).collect();
     let chromosome = |answer: &GeneAnswer| answer.interval.as_ref().map(|(chromosome, _, _)| chromosome.to_string());
-    let r2 = |(_, gene): &(&str, &ModelGene)| gene.accuracy.as_ref().and_then(|accuracy| accuracy.r2);
+    let r2 = |(_, gene): &Named<'_>| gene.accuracy.as_ref().and_then(|accuracy| accuracy.r2);
     Ok(vec![
-        text(&|(model, _)| Some((*model).to_owned())),
+        text(&|(model, _)| Some(model.clone().into_owned())),
         text(&|(_, gene)| Some(gene.id.to_string())),
         text(&|(_, gene)| Some(gene.name.to_string())),
         text(&|(_, gene)| gene.symbol.as_ref().map(|symbol| symbol.as_str().to_owned())),

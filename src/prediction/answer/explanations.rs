@@ -43,11 +43,11 @@ impl<W: Write> Answer for ExplanationLog<W> {
     fn gene(&mut self, heading: &Heading, answer: GeneAnswer) -> Result<(), AnswerError> {
         super::check(heading, &answer)?;
         let Some(explanation) = &answer.explanation else { return Ok(()) };
-        let (model, gene) = heading.gene_of(&answer);
+        let (model, (_, gene)) = (heading.model_of(&answer), heading.gene_of(&answer));
         let mut before = Vec::new();
         for (person, sample) in heading.samples.iter().enumerate() {
             before.clear();
-            for cell in [&*model.card.name, gene.id.as_str(), gene.symbol.as_ref().map_or("NA", GeneSymbol::as_str)] {
+            for cell in [&*model, gene.id.as_str(), gene.symbol.as_ref().map_or("NA", GeneSymbol::as_str)] {
                 push_cell(&mut before, cell);
                 before.push(b'\t');
             }

@@ -136,9 +136,9 @@ impl<W: Write> Answer for JsonAnswer<W> {
     fn gene(&mut self, heading: &Heading, answer: GeneAnswer) -> Result<(), AnswerError> {
         check(heading, &answer)?;
         let between = self.between.replace(b",\n").ok_or_else(out_of_order)?;
-        let (model, gene) = heading.gene_of(&answer);
+        let (_, gene) = heading.gene_of(&answer);
         let before = json_text(&Before {
-            model: &model.card.name,
+            model: &heading.model_of(&answer),
             gene_id: gene.id.as_str(),
             version: gene.version,
             symbol: gene.symbol.as_ref().map(GeneSymbol::as_str),

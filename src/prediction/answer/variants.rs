@@ -33,11 +33,11 @@ impl<W: Write> Answer for VariantLog<W> {
     }
 
     fn gene(&mut self, heading: &Heading, answer: GeneAnswer) -> Result<(), AnswerError> {
-        let (model, gene) = heading.gene_of(&answer);
+        let (model, (_, gene)) = (heading.model_of(&answer), heading.gene_of(&answer));
         match &answer.variants {
             Some(variants) => {
                 for outcome in variants {
-                    push_line(self.output.buffer(), &model.card.name, gene, outcome);
+                    push_line(self.output.buffer(), &model, gene, outcome);
                     self.output.spill()?;
                 }
                 Ok(())

@@ -6,6 +6,7 @@ use super::Pass;
 use crate::genotype::GenotypeSource;
 use crate::genotype::policy::Missing;
 use crate::genotype::report::{AssemblyFound, KindCounts, MatchKind, ModelReport, Report};
+use crate::model::expression::name_among;
 use crate::prediction::panel::{NEAR, Positions};
 
 impl Pass<'_> {
@@ -43,7 +44,6 @@ impl Pass<'_> {
     }
 
     fn model_report(&self, model: usize) -> ModelReport {
-        let served = &self.panel.models[model];
         let found = self.ledger.found[model];
         let rows = self.rows_within_reach(model);
         let possible = rows.min(self.totals.records);
@@ -58,7 +58,7 @@ impl Pass<'_> {
         };
         let outcomes = self.ledger.outcomes[model];
         ModelReport {
-            model: served.card.name.clone(),
+            model: name_among(&self.panel.models, model).into_owned(),
             matched_on: self.panel.matched_on(model).map(ToString::to_string),
             by_kind: self.ledger.by_kind[model],
             overlap,
