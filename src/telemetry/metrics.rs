@@ -1,6 +1,6 @@
 //! The service's metrics: every name, unit, label and bucket in one place.
 //!
-//! Owned by the service's state. What the state knows anyway is read when it is asked for ([`Reading`]), so that no gauge
+//! Owned by the service's state. What the state knows anyway is read when it is asked for (`Reading`), so that no gauge
 //! drifts from what it measures; what happens once is counted where it happens, by the methods here. No label has a
 //! value that a client chooses.
 

@@ -32,6 +32,7 @@ mod privacy;
 mod real_genotypes;
 mod reload;
 mod served_predictions;
+mod served_telemetry;
 mod service;
 mod socket;
 mod store;

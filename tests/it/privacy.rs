@@ -15,7 +15,7 @@ use tissuecast::simulate::Simulated;
 use crate::lab;
 use crate::predict_command::{fixture, inflated, shifted};
 use crate::served_predictions::{Served, program};
-use crate::telemetry::Collector;
+use crate::served_telemetry::Collector;
 
 /// How long anything may take; far above what it does take.
 const PATIENCE: Duration = Duration::from_mins(1);
