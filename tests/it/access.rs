@@ -202,10 +202,10 @@ async fn a_quota_counts_people_that_were_answered() {
     let app = guarded(vec![record]);
     assert_eq!(app.predict(&key).await.status, StatusCode::OK);
     // A request that fails is not counted.
-    let path = "/v1/predictions?model=blood&min_overlap=1";
+    let path = "/v1/predictions?model=blood&min_overlap=0&sample=S1,NOBODY";
     let request = Request::post(path).header("content-type", "application/json").header("x-api-key", key.reveal());
     let failed = app.send(request.body(Body::from(PEOPLE)).unwrap()).await;
-    assert_eq!(failed.problem(), name(Kind::LowOverlap));
+    assert_eq!(failed.problem(), name(Kind::InvalidParameter));
     assert_eq!(app.predict(&key).await.status, StatusCode::OK);
     let refused = app.predict(&key).await;
     assert_eq!(refused.problem(), name(Kind::QuotaExceeded));
