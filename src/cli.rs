@@ -17,6 +17,8 @@ pub mod progress;
 pub mod serve;
 pub mod train;
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 
 use crate::telemetry::{self, Settings};
@@ -86,6 +88,8 @@ impl Cli {
             }
         });
         telemetry.end();
+        // A look at the models that is still going on ends with the process.
+        runtime.shutdown_timeout(Duration::from_secs(1));
         ended
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -90,8 +90,8 @@ pub struct Settings {
     pub config: ServeConfig,
     /// Who may come in: everybody, until keys are put into it.
     pub access: Arc<Access>,
-    /// Rings on SIGHUP, for whoever keeps something that can be read again.
-    pub hang_up: Arc<Notify>,
+    /// Counts SIGHUPs, for whoever keeps something that can be read again.
+    pub hang_up: Arc<watch::Sender<u64>>,
 }
 
 impl From<ServeConfig> for Settings {
@@ -138,7 +138,7 @@ pub async fn run(
             signal = signals.next() => match signal {
                 Signal::Stop => break,
                 Signal::HangUp => {
-                    hang_up.notify_waiters();
+                    hang_up.send_modify(|count| *count += 1);
                     drop(tokio::spawn(reload_models(reloader.clone())));
                 }
             },
@@ -191,7 +191,8 @@ pub async fn serve_on(
     let internal = internal::start(&config.telemetry, &state, patience).await?;
     log_settings(&config);
     tracing::info!(address = %listener.local_addr()?, tls = certificate.is_some(), "serving");
-    let renewal = certificate.clone().map(|one| tokio::spawn(one.watch(config.store.poll_seconds, hang_up)));
+    let renewal =
+        certificate.clone().map(|one| tokio::spawn(one.watch(config.store.poll_seconds, hang_up.subscribe())));
     let updates = tokio::spawn(update(Arc::clone(&state), config, events));
     let stopping = CancellationToken::new();
     let door = Door::new(listener, certificate, connections, patience).serve(router, stopping.clone());
@@ -301,6 +302,14 @@ async fn retire(mut old: Arc<Snapshot>) {
     for completion in completions.into_iter().filter_map(Arc::into_inner) {
         let closed = tokio::task::spawn_blocking(move || completion.engine.close());
         let _ = closed.await;
+    }
+}
+
+/// Waits for the next SIGHUP, one that came since the last wait included.
+async fn next_signal(hang_up: &mut watch::Receiver<u64>) {
+    if hang_up.changed().await.is_err() {
+        // Nobody is left who could send one.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -68,6 +68,7 @@ pub fn read(path: &Path) -> Result<Vec<KeyRecord>, KeyFileError> {
 /// # Errors
 /// The name is taken, or the file cannot be read or written.
 pub fn add(path: &Path, record: KeyRecord) -> Result<(), KeyFileError> {
+    let _alone = lock(path)?;
     let mut keys = if path.exists() { read(path)? } else { Vec::new() };
     if keys.iter().any(|key| key.name == record.name) {
         return Err(KeyFileError::Taken(record.name));
@@ -81,6 +82,7 @@ pub fn add(path: &Path, record: KeyRecord) -> Result<(), KeyFileError> {
 /// # Errors
 /// There is no key of the name, or the file cannot be read or written.
 pub fn revoke(path: &Path, name: &KeyName, now: Seconds) -> Result<(), KeyFileError> {
+    let _alone = lock(path)?;
     let mut keys = read(path)?;
     let key = keys.iter_mut().find(|key| key.name == *name).ok_or_else(|| KeyFileError::Unknown(name.clone()))?;
     key.revoked_at_seconds.get_or_insert(now);
@@ -98,8 +100,41 @@ fn write(path: &Path, keys: Vec<KeyRecord>) -> Result<(), KeyFileError> {
     // Names, digests and numbers: they can be written.
     let text = serde_json::to_vec_pretty(&Content { keys })
         .map_err(|source| KeyFileError::Malformed { path: path.to_owned(), source })?;
-    let written = options.open(&partial).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+    let written = options.open(&partial).and_then(|mut file| {
+        keep_owner(path, &file)?;
+        file.write_all(&text)?;
+        file.sync_all()
+    });
     written.and_then(|()| fs::rename(&partial, path)).map_err(io("write", path))
+}
+
+/// Holds off other commands until it is dropped: two at once would lose what one of them has written.
+#[cfg(unix)]
+fn lock(path: &Path) -> Result<fs::File, KeyFileError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::File::open(folder).map_err(io("lock", path))?;
+    folder.lock().map_err(io("lock", path))?;
+    Ok(folder)
+}
+
+/// Folders cannot be locked here: commands have to come one after another.
+#[cfg(not(unix))]
+fn lock(_: &Path) -> Result<(), KeyFileError> {
+    Ok(())
+}
+
+/// Gives a new file the owner and the mode of the one whose place it takes: the service may run as another user than
+/// whoever makes a key.
+fn keep_owner(path: &Path, file: &fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    if let Ok(before) = fs::metadata(path) {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        fchown(file, Some(before.uid()), Some(before.gid()))?;
+        file.set_permissions(before.permissions())?;
+    }
+    #[cfg(not(unix))]
+    let _ = (path, file);
+    Ok(())
 }
 
 fn io(task: &'static str, path: &Path) -> impl Fn(std::io::Error) -> KeyFileError {

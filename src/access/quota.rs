@@ -59,8 +59,8 @@ struct Day {
     /// Days since 1970-01-01.
     number: i64,
     used: u64,
-    /// The part of `used` that the store does not know yet.
-    unsaved: u64,
+    /// What the store does not know yet of `used`: negative where it has to take back what was refunded since.
+    unsaved: i64,
 }
 
 /// People a day (UTC) that a key may ask for, and how many it has.
@@ -88,8 +88,15 @@ pub struct QuotaExceeded {
 pub struct Unsaved {
     /// Days since 1970-01-01.
     pub day: i64,
-    /// People.
-    pub samples: u64,
+    /// People; negative where some are given back.
+    pub samples: i64,
+}
+
+/// People that were counted, and on which day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    day: i64,
+    samples: u64,
 }
 
 impl SampleQuota {
@@ -97,24 +104,26 @@ impl SampleQuota {
     ///
     /// # Errors
     /// The quota has fewer left.
-    pub fn charge(&self, asked: u64, limit: u64, now: Seconds) -> Result<(), QuotaExceeded> {
+    pub fn charge(&self, asked: u64, limit: u64, now: Seconds) -> Result<Charge, QuotaExceeded> {
         self.with(now, |day| {
             let left = limit.saturating_sub(day.used);
             if asked > left {
                 return Err(QuotaExceeded { asked, left, limit, ends_in_seconds: DAY - now.rem_euclid(DAY) });
             }
             day.used += asked;
-            day.unsaved += asked;
-            Ok(())
+            day.unsaved += signed(asked);
+            Ok(Charge { day: day.number, samples: asked })
         })
     }
 
     /// Gives back what a request was charged that got no answer.
-    pub fn refund(&self, samples: u64, now: Seconds) {
+    pub fn refund(&self, charge: Charge, now: Seconds) {
         self.with(now, |day| {
-            // After midnight, or once the store knows of them, only what is there can be given back.
-            day.used = day.used.saturating_sub(samples);
-            day.unsaved = day.unsaved.saturating_sub(samples);
+            // After midnight nobody is held to it any more.
+            if day.number == charge.day {
+                day.used = day.used.saturating_sub(charge.samples);
+                day.unsaved -= signed(charge.samples);
+            }
         });
     }
 
@@ -122,7 +131,7 @@ impl SampleQuota {
     pub fn take_unsaved(&self, now: Seconds) -> Option<Unsaved> {
         self.with(now, |day| {
             let samples = std::mem::take(&mut day.unsaved);
-            (samples > 0).then_some(Unsaved { day: day.number, samples })
+            (samples != 0).then_some(Unsaved { day: day.number, samples })
         })
     }
 
@@ -139,7 +148,7 @@ impl SampleQuota {
     pub fn learn(&self, number: i64, saved: u64, now: Seconds) {
         self.with(now, |day| {
             if day.number == number {
-                day.used = saved + day.unsaved;
+                day.used = saved.saturating_add_signed(day.unsaved);
             }
         });
     }
@@ -153,6 +162,10 @@ impl SampleQuota {
         }
         act(&mut day)
     }
+}
+
+fn signed(samples: u64) -> i64 {
+    i64::try_from(samples).unwrap_or(i64::MAX)
 }
 
 /// Returns the day of a moment, counted from 1970-01-01.
@@ -180,15 +193,23 @@ mod tests {
     fn people_are_counted_by_the_day_all_or_none() {
         let quota = SampleQuota::default();
         let noon = 20_000 * DAY + DAY / 2;
-        assert_eq!(quota.charge(6, 10, noon), Ok(()));
+        let charge = |people, now| quota.charge(people, 10, now).map(drop);
+        assert_eq!(charge(6, noon), Ok(()));
         let exceeded = quota.charge(5, 10, noon + 60).unwrap_err();
         assert_eq!((exceeded.left, exceeded.ends_in_seconds), (4, DAY / 2 - 60));
-        assert_eq!(quota.charge(4, 10, noon), Ok(()));
-        quota.refund(3, noon);
-        assert_eq!(quota.charge(3, 10, noon), Ok(()));
+        assert_eq!(charge(1, noon), Ok(()));
+        let given_back = quota.charge(3, 10, noon).unwrap();
+        quota.refund(given_back, noon);
+        let saved_meanwhile = quota.charge(3, 10, noon).unwrap();
         assert_eq!(quota.take_unsaved(noon), Some(Unsaved { day: 20_000, samples: 10 }));
         assert_eq!(quota.take_unsaved(noon), None);
-        assert_eq!(quota.charge(10, 10, noon + DAY), Ok(()), "the next day is another one");
+        quota.refund(saved_meanwhile, noon);
+        assert_eq!(quota.take_unsaved(noon), Some(Unsaved { day: 20_000, samples: -3 }), "the store is told");
+        quota.learn(20_000, 7, noon);
+        assert_eq!(charge(4, noon).unwrap_err().left, 3);
+        assert_eq!(charge(10, noon + DAY), Ok(()), "the next day is another one");
+        quota.refund(saved_meanwhile, noon + DAY);
+        assert_eq!(charge(1, noon + DAY).unwrap_err().left, 0, "yesterday's refund is nobody's today");
     }
 
     #[test]
@@ -201,6 +222,6 @@ mod tests {
         quota.learn(20_000, 7, now);
         assert_eq!(quota.charge(2, 10, now).unwrap_err().left, 1);
         quota.learn(19_999, 100, now);
-        assert_eq!(quota.charge(1, 10, now), Ok(()), "what is known of another day says nothing");
+        assert!(quota.charge(1, 10, now).is_ok(), "what is known of another day says nothing");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Seconds;
 use super::key::KeyDigest;
-use super::quota::{QuotaExceeded, RequestRate, SampleQuota};
+use super::quota::{Charge, QuotaExceeded, RequestRate, SampleQuota};
 use super::record::{KeyRecord, Standing};
 
 /// What holds for keys that say nothing of it themselves.
@@ -44,19 +44,12 @@ impl Holder {
         Self { record, rate, samples_per_day, samples, per_minute }
     }
 
-    /// Counts people whose expression is to be predicted.
+    /// Counts people whose expression is to be predicted; nothing where the key has no quota.
     ///
     /// # Errors
     /// The quota of the day has fewer left.
-    pub fn charge(&self, samples: u64, now: Seconds) -> Result<(), QuotaExceeded> {
-        self.samples_per_day.map_or(Ok(()), |limit| self.samples.charge(samples, limit.get(), now))
-    }
-
-    /// Gives back what a request was charged that got no answer.
-    pub fn refund(&self, samples: u64, now: Seconds) {
-        if self.samples_per_day.is_some() {
-            self.samples.refund(samples, now);
-        }
+    pub fn charge(&self, samples: u64, now: Seconds) -> Result<Option<Charge>, QuotaExceeded> {
+        self.samples_per_day.map(|limit| self.samples.charge(samples, limit.get(), now)).transpose()
     }
 }
 
@@ -115,14 +108,18 @@ impl KeyRing {
     }
 
     /// Finds the key that was presented: by its digest, compared with every one in the same time.
+    #[must_use]
+    pub fn find(&self, presented: &str) -> Option<&Arc<Holder>> {
+        let digest = KeyDigest::of(presented);
+        self.holders.iter().fold(None, |found, one| if one.record.sha256 == digest { Some(one) } else { found })
+    }
+
+    /// Finds the key that was presented where it opens the door.
     ///
     /// # Errors
     /// There is none, it has expired, or it was revoked.
     pub fn verify(&self, presented: &str, now: Seconds) -> Result<&Arc<Holder>, KeyRefusal> {
-        let digest = KeyDigest::of(presented);
-        let found =
-            self.holders.iter().fold(None, |found, one| if one.record.sha256 == digest { Some(one) } else { found });
-        let holder = found.ok_or(KeyRefusal::Unknown)?;
+        let holder = self.find(presented).ok_or(KeyRefusal::Unknown)?;
         match holder.record.standing(now) {
             Standing::Usable => Ok(holder),
             Standing::Expired => Err(KeyRefusal::Expired),

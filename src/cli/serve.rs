@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, ServeConfig};
 use crate::model::ModelError;
@@ -64,6 +65,9 @@ async fn open_store(config: &ServeConfig) -> anyhow::Result<Store> {
 /// As [`Serve::run`].
 pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) -> anyhow::Result<()> {
     config.validate()?;
+    // From here on SIGHUP does not end the process; what it asks for is being done anyway.
+    #[cfg(unix)]
+    let _survives_hang_ups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let store = open_store(&config).await?;
     let settings = Settings::from(config.clone());
     store.require_current_schema().await?;
@@ -77,10 +81,15 @@ pub async fn run(config: ServeConfig, ready: impl FnOnce(std::net::SocketAddr)) 
     let (sender, events) = mpsc::channel(4);
     let every = Duration::from_secs(config.store.poll_seconds);
     let background = Background::new(saving, source.watch(every, sender));
-    let keeping = keys.clone().watch(every, Arc::clone(&settings.hang_up));
+    let stop = CancellationToken::new();
+    let keeping = keys.clone().watch(every, settings.hang_up.subscribe(), stop.clone());
     let ended = serve::run(settings, loaded, events, ready).await;
-    keeping.abort();
-    keys.end().await;
-    background.end().await;
+    stop.cancel();
+    let keys_end = async {
+        // Whether it ended well is not the question any more.
+        let _ = keeping.await;
+        keys.end().await;
+    };
+    tokio::join!(keys_end, background.end());
     ended
 }

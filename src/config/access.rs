@@ -100,7 +100,9 @@ impl AccessConfig {
     /// # Errors
     /// The address is not this machine's alone, no key is usable, and `--insecure` was not said.
     pub fn require_guarded(&self, listen: SocketAddr, has_usable_key: bool) -> Result<(), ConfigError> {
-        if listen.ip().is_loopback() || has_usable_key || self.insecure {
+        // A proxy on this machine lets others in.
+        let is_own = listen.ip().is_loopback() && self.trusted_proxies.is_empty();
+        if is_own || has_usable_key || self.insecure {
             return Ok(());
         }
         Err(ConfigError::Unguarded { listen, keys: self.keys.keys.to_string() })
@@ -133,6 +135,8 @@ mod tests {
         let config = parse(&[]);
         assert_eq!(config.require_guarded(this, false), Ok(()));
         assert_eq!(config.require_guarded(all, true), Ok(()));
+        let proxied = parse(&["--trusted-proxies", "127.0.0.1/32"]);
+        assert!(proxied.require_guarded(this, false).is_err() && proxied.require_guarded(this, true).is_ok());
         for address in [all, six] {
             let error = config.require_guarded(address, false).unwrap_err().to_string();
             assert!(error.contains("tissuecast keys create") && error.contains("--insecure"), "{error}");

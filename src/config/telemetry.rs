@@ -20,7 +20,7 @@ pub struct TelemetryConfig {
     pub audit_log: Option<PathBuf>,
     /// Collector that gets a span a request by OTLP over plain HTTP, such as `http://collector:4318`; off where it is
     /// left out
-    #[arg(long, env = "TISSUECAST_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "TISSUECAST_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true)]
     pub otlp_endpoint: Option<String>,
 }
 
@@ -31,7 +31,11 @@ impl TelemetryConfig {
     /// The collector's address is none that spans can be sent to.
     pub fn validate(&self) -> Result<(), ConfigError> {
         match &self.otlp_endpoint {
-            Some(url) if !is_plain_http(url) => Err(ConfigError::Endpoint { given: url.clone() }),
+            Some(url) if !is_plain_http(url) => {
+                // What stands before the host may be a password.
+                let given = url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host).to_owned();
+                Err(ConfigError::Endpoint { given })
+            }
             _ => Ok(()),
         }
     }
@@ -46,7 +50,9 @@ impl TelemetryConfig {
 /// Whether the text is the address of a host by plain HTTP.
 fn is_plain_http(url: &str) -> bool {
     let uri = url.parse::<axum::http::Uri>();
-    uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.query().is_none())
+    // A name and a password before the host would stand in the log.
+    let names_host = |uri: &axum::http::Uri| uri.authority().is_some_and(|host| !host.as_str().contains('@'));
+    uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && names_host(&uri) && uri.query().is_none())
 }
 
 #[cfg(test)]
@@ -60,9 +66,20 @@ mod tests {
         for good in ["http://collector:4318", "http://127.0.0.1:4318/", "http://[::1]:4318/otlp"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["collector:4318", "https://collector:4318", "http://", "http://x:4318?a=b", "grpc://x:4317"] {
+        for bad in [
+            "collector:4318",
+            "https://collector:4318",
+            "http://",
+            "http://x:4318?a=b",
+            "http://me:secret@x:4318",
+            "grpc://x:4317",
+        ] {
             let error = check(bad).unwrap_err().to_string();
-            assert!(error.starts_with("--otlp-endpoint is") && error.contains(bad), "{error}");
+            assert!(
+                error.starts_with("--otlp-endpoint is") && error.contains(bad.rsplit('@').next().unwrap()),
+                "{error}"
+            );
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

@@ -17,12 +17,12 @@ use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 
 use super::audit::Audit;
-use super::client;
+use super::client::{self, Peer};
 use super::origin::Origin;
 use super::problem::{Kind, Problem};
 use super::state::AppState;
 use crate::access::Seconds;
-use crate::access::quota::{QuotaExceeded, RateStanding};
+use crate::access::quota::{Charge, QuotaExceeded, RateStanding};
 use crate::access::record::Scope;
 use crate::access::ring::{Holder, KeyRing};
 
@@ -104,6 +104,10 @@ impl Access {
             let detail = "this service asks for a key: send it as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'";
             return Err(Problem::new(Kind::Unauthorized, detail));
         };
+        if let Some((audit, known)) = request.extensions().get::<Audit>().zip(ring.find(&presented)) {
+            // Also where it opens nothing: an audit is for those above all.
+            audit.who(known.record.name.as_str());
+        }
         let holder = ring.verify(&presented, self.now()).map_err(|refusal| {
             Problem::new(Kind::Unauthorized, format!("{refusal}: ask the service's administrator for one"))
         })?;
@@ -121,13 +125,16 @@ impl Access {
     fn admit_anonymous(&self, request: &Request) -> Result<Admitted, Problem> {
         let admitted = Admitted { caller: Caller(None), standing: None };
         let Some(rates) = &self.addresses else { return Ok(admitted) };
-        let address = client::address(request.extensions(), request.headers(), &self.proxies);
-        // Who sits at this machine is its owner.
-        let Some(address) = address.filter(|address| !address.is_loopback()) else { return Ok(admitted) };
+        let Some(peer) = request.extensions().get::<Peer>().map(|peer| peer.address.ip()) else { return Ok(admitted) };
+        // Who sits at this machine is its owner; a proxy that does speaks for others.
+        if client::canonical(peer).is_loopback() && !self.trusts(peer) {
+            return Ok(admitted);
+        }
+        let address = client::address(request.extensions(), request.headers(), &self.proxies).unwrap_or(peer);
         if rates.len() > REMEMBERED_ADDRESSES {
             rates.retain_recent();
         }
-        match rates.check_key(&address) {
+        match rates.check_key(&client::network(address)) {
             Ok(()) => Ok(admitted),
             Err(refused) => {
                 let wait = refused.wait_time_from(DefaultClock::default().now());
@@ -159,20 +166,29 @@ impl Caller {
         request.extensions().get().cloned().unwrap_or(Self(None))
     }
 
-    /// The key's name; none where there is no key.
-    fn name(&self) -> Option<&str> {
-        self.0.as_ref().map(|holder| holder.record.name.as_str())
+    /// Counts people whose expression is to be predicted against the key's quota, until it is clear whether they are.
+    pub(crate) fn charge(&self, samples: usize, access: &Arc<Access>) -> Result<Charged, QuotaExceeded> {
+        let Some(holder) = &self.0 else { return Ok(Charged(None)) };
+        let charge = holder.charge(samples as u64, access.now())?;
+        Ok(Charged(charge.map(|charge| (charge, Arc::clone(holder), Arc::clone(access)))))
     }
+}
 
-    /// Counts people whose expression is to be predicted against the key's quota.
-    pub(crate) fn charge(&self, samples: usize, now: Seconds) -> Result<(), QuotaExceeded> {
-        self.0.as_ref().map_or(Ok(()), |holder| holder.charge(samples as u64, now))
+/// People that a key was charged; given back when it is dropped, by an error or a panic, unless it was kept.
+#[must_use = "what is dropped is given back"]
+pub(crate) struct Charged(Option<(Charge, Arc<Holder>, Arc<Access>)>);
+
+impl Charged {
+    /// Keeps the charge: somebody got an answer.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
     }
+}
 
-    /// Gives back what a request was charged that got no answer.
-    pub(crate) fn refund(&self, samples: usize, now: Seconds) {
-        if let Some(holder) = &self.0 {
-            holder.refund(samples as u64, now);
+impl Drop for Charged {
+    fn drop(&mut self) {
+        if let Some((charge, holder, access)) = self.0.take() {
+            holder.samples.refund(charge, access.now());
         }
     }
 }
@@ -209,9 +225,6 @@ pub(crate) async fn require(guard: State<Guard>, mut request: Request, next: Nex
             response
         }
         Ok(Admitted { caller, standing }) => {
-            if let Some((audit, name)) = request.extensions().get::<Audit>().zip(caller.name()) {
-                audit.who(name);
-            }
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
             if let Some(standing) = standing {

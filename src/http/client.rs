@@ -39,6 +39,15 @@ fn parse(hop: &str) -> Option<IpAddr> {
     bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip())).map(canonical)
 }
 
+/// Returns what has one rate: an IPv4 address, or the 64 bits that an IPv6 network has in common, since whoever has one
+/// such address has all of them.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
+    }
+}
+
 /// An IPv4 address that came over IPv6 is an IPv4 address.
 pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()

@@ -29,6 +29,8 @@ pub(crate) struct Pace {
 /// Bytes that a client is paid for in advance at most: what fills the buffers on the way is not yet taken, and who was
 /// fast for a while may not dawdle for ever after.
 const AHEAD: u64 = 1 << 20;
+/// Nor for longer than this, where the least speed is low.
+const LONGEST_AHEAD: Duration = Duration::from_mins(1);
 
 impl Pace {
     pub(crate) const fn new(bytes_per_second: u64, grace: Duration) -> Self {
@@ -42,8 +44,13 @@ impl Pace {
 
     /// Notes that so many bytes have come or gone after a wait.
     pub(crate) fn note(&mut self, bytes: usize, waited: Duration) {
-        let most = self.grace.saturating_add(self.time_of(AHEAD)).min(LONGEST);
+        let most = self.grace.saturating_add(self.ahead());
         self.left = self.left.saturating_add(self.time_of(bytes as u64)).saturating_sub(waited).min(most);
+    }
+
+    fn ahead(&self) -> Duration {
+        // Without a least speed nobody is ever too slow.
+        if self.bytes_per_second == 0 { LONGEST } else { self.time_of(AHEAD).min(LONGEST_AHEAD) }
     }
 
     /// How long so many bytes take at the least speed.
@@ -170,7 +177,7 @@ mod tests {
         for _ in 0..100 {
             pace.note(1 << 20, Duration::ZERO);
         }
-        let most = Duration::from_secs(2) + Duration::from_millis(AHEAD);
+        let most = Duration::from_secs(2) + LONGEST_AHEAD;
         assert_eq!(pace.left(), most);
         pace.note(0, most);
         assert!(pace.left().is_zero());

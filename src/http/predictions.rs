@@ -297,20 +297,24 @@ impl Job {
     ) -> Result<(), Problem> {
         let clock = Instant::now();
         let (mut source, people) = self.open(files).map_err(problem)?;
-        self.caller.charge(people, self.access.now())?;
+        let charged = self.caller.charge(people, &self.access)?;
         let outcome = self.run(&mut *source, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
         // The work is done: whoever has got the last byte finds the place free.
         drop(permit);
         match outcome {
             Ok(report) => {
                 self.count(&report, clock);
-                chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))
+                chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))?;
+                charged.keep();
+                Ok(())
             }
             Err(error) => {
-                if !chunks.has_begun() {
-                    self.caller.refund(people, self.access.now());
-                } else if !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
-                    tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
+                if chunks.has_begun() {
+                    // A part of the values has left.
+                    charged.keep();
+                    if !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
+                        tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
+                    }
                 }
                 Err(problem(error))
             }

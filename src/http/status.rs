@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 
 use super::admin::Refusal;
 use super::answer::to_json;
+use super::extract::Query;
+use super::problem::{Problem, ProblemDetails};
 use super::state::{AppState, Snapshot};
 use crate::web::pages::html;
 
@@ -130,15 +132,24 @@ pub struct Check {
     path = "/readyz",
     operation_id = "getReadiness",
     tag = "status",
+    params(("exclude" = Option<Vec<String>>, Query, description = "Checks that are told and do not count, such as `store`: a service whose database is away answers on from memory")),
     responses(
         (status = 200, description = "Ready", body = Readiness),
+        (status = 422, description = "`invalid-parameter`", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 503, description = "Not ready, with the reasons", body = Readiness),
     )
 )]
-pub(crate) async fn readyz(state: State<Arc<AppState>>) -> Response {
-    let readiness = readiness(&state);
+pub(crate) async fn readyz(state: State<Arc<AppState>>, query: Query) -> Result<Response, Problem> {
+    query.only(&["exclude"])?;
+    let mut readiness = readiness(&state);
+    for name in query.all("exclude").flat_map(|names| names.split(',')) {
+        let check = readiness.checks.get_mut(name);
+        let check = check.ok_or_else(|| Problem::parameter("exclude", format!("there is no check '{name}'")))?;
+        check.required = false;
+    }
+    readiness.ready = readiness.checks.values().all(|check| check.ok || !check.required);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_answer(status, &readiness)
+    Ok(json_answer(status, &readiness))
 }
 
 /// Looks at everything that readiness depends on.

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::next_signal;
 
 use crate::access::file;
 use crate::access::quota::day_of;
@@ -15,6 +18,12 @@ use crate::access::ring::{KeyDefaults, KeyRing};
 use crate::config::{AccessConfig, KeySource};
 use crate::http::auth::Access;
 use crate::store::Store;
+
+/// How long the store may take to answer.
+const STORE_ANSWER: Duration = Duration::from_secs(5);
+
+/// Why a store that takes longer is given up.
+const LATE: &str = "the store does not answer in time";
 
 /// Keeps the keys of a service in step with where they are written down.
 #[derive(Debug, Clone)]
@@ -51,7 +60,7 @@ impl KeyKeeper {
 
     async fn records(&self) -> anyhow::Result<Vec<KeyRecord>> {
         Ok(match &self.source {
-            KeySource::Store => self.store.keys().await?,
+            KeySource::Store => timeout(STORE_ANSWER, self.store.keys()).await.context(LATE)??,
             KeySource::File(path) => {
                 let path = path.clone();
                 tokio::task::spawn_blocking(move || file::read(&path)).await??
@@ -65,16 +74,16 @@ impl KeyKeeper {
         let mut is_limited = false;
         for holder in ring.holders().filter(|holder| holder.samples_per_day.is_some()) {
             is_limited = true;
-            if let Some(unsaved) = holder.samples.take_unsaved(now)
-                && let Err(error) = self.store.add_use(holder.record.sha256, unsaved).await
-            {
+            let Some(unsaved) = holder.samples.take_unsaved(now) else { continue };
+            let added = timeout(STORE_ANSWER, self.store.add_use(holder.record.sha256, unsaved)).await;
+            if let Err(error) = added.context(LATE).and_then(|added| Ok(added?)) {
                 holder.samples.put_back(unsaved, now);
-                return Err(error.into());
+                return Err(error);
             }
         }
         if is_limited {
             let day = day_of(now);
-            for (digest, samples) in self.store.uses_of(day).await? {
+            for (digest, samples) in timeout(STORE_ANSWER, self.store.uses_of(day)).await.context(LATE)?? {
                 if let Some(holder) = ring.holders().find(|holder| holder.record.sha256 == digest) {
                     holder.samples.learn(day, samples, now);
                 }
@@ -83,17 +92,22 @@ impl KeyKeeper {
         Ok(())
     }
 
-    /// Looks for changed keys again and again, and where it is rung for; a store or a file that is away changes nothing.
+    /// Looks for changed keys again and again, and on every SIGHUP, until `stop`; a store or a file that is away changes
+    /// nothing. What is being written down when it stops is written to its end.
     #[must_use]
-    pub fn watch(self, every: Duration, hang_up: Arc<Notify>) -> JoinHandle<()> {
+    pub fn watch(self, every: Duration, mut hang_up: watch::Receiver<u64>, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(async move {
             let mut is_failing = false;
             loop {
-                // Either is a reason to look.
-                let _ = timeout(every, hang_up.notified()).await;
-                // A key that was revoked in a file has to end also while the store is away.
-                let (settled, refreshed) = (self.settle().await, self.refresh().await);
-                match settled.and(refreshed) {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    // Either is a reason to look.
+                    _ = timeout(every, next_signal(&mut hang_up)) => {}
+                }
+                // First, and whatever comes of the rest: a key that was revoked in a file has to end also while the store
+                // is away.
+                let (refreshed, settled) = (self.refresh().await, self.settle().await);
+                match refreshed.and(settled) {
                     Ok(()) => is_failing = false,
                     Err(error) if !std::mem::replace(&mut is_failing, true) => {
                         tracing::error!(error = format!("{error:#}"), "the API keys cannot be kept in step");

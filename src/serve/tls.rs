@@ -9,9 +9,11 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+
+use super::next_signal;
 
 /// The certificate that connections are accepted with.
 #[derive(Debug)]
@@ -78,11 +80,11 @@ impl Certificate {
     }
 
     /// Reads the files again and again, and where it is rung for, for as long as it is let.
-    pub(super) async fn watch(self: Arc<Self>, poll_seconds: u64, hang_up: Arc<Notify>) {
+    pub(super) async fn watch(self: Arc<Self>, poll_seconds: u64, mut hang_up: watch::Receiver<u64>) {
         let mut is_failing = false;
         loop {
             // Either is a reason to look.
-            let _ = timeout(Duration::from_secs(poll_seconds), hang_up.notified()).await;
+            let _ = timeout(Duration::from_secs(poll_seconds), next_signal(&mut hang_up)).await;
             let read = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || read.reload()).await {
                 Ok(Ok(changed)) => {

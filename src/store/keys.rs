@@ -77,22 +77,23 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn add_use(&self, key: KeyDigest, used: Unsaved) -> Result<(), StoreError> {
+        // First, so that what was added is never told to have failed.
+        sqlx::query("DELETE FROM access_use WHERE day < $1")
+            .bind(used.day - KEPT_DAYS)
+            .execute(&self.pool)
+            .await
+            .map_err(failed("forget what keys had used"))?;
         sqlx::query(
             "INSERT INTO access_use (sha256, day, samples) VALUES ($1, $2, $3) \
              ON CONFLICT (sha256, day) DO UPDATE SET samples = access_use.samples + excluded.samples",
         )
         .bind(key.to_string())
         .bind(used.day)
-        .bind(i64::try_from(used.samples).unwrap_or(i64::MAX))
+        .bind(used.samples)
         .execute(&self.pool)
         .await
-        .map_err(failed("note what a key has used"))?;
-        sqlx::query("DELETE FROM access_use WHERE day < $1")
-            .bind(used.day - KEPT_DAYS)
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(failed("forget what keys had used"))
+        .map(drop)
+        .map_err(failed("note what a key has used"))
     }
 
     /// Returns what every key has used on a day.
@@ -108,7 +109,8 @@ impl Store {
         let one = |(digest, samples): (String, i64)| {
             let corrupt = |column| StoreError::CorruptKey { name: digest.clone(), column };
             let key = KeyDigest::parse(&digest).map_err(|_| corrupt("sha256"))?;
-            Ok((key, u64::try_from(samples).map_err(|_| corrupt("samples"))?))
+            // Below zero while one service has written down what another one's charge is still to come of.
+            Ok((key, u64::try_from(samples.max(0)).unwrap_or(0)))
         };
         rows.into_iter().map(one).collect()
     }

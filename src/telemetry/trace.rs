@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
+use hyper::header::HeaderName;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::hyper::HyperClient;
@@ -15,7 +16,7 @@ use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request,
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::runtime::Handle;
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
@@ -24,6 +25,9 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 
 use super::BoxedLayer;
+
+/// The header that names a client's span.
+const TRACE_PARENT: &str = "traceparent";
 
 /// The target of spans for the collector.
 pub(super) const TARGET: &str = "tissuecast::trace";
@@ -57,7 +61,11 @@ impl Exporter {
             .build()?;
         let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = Resource::builder().with_service_name(NAME).with_attribute(version).build();
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOn)
+            .with_batch_exporter(exporter)
+            .with_resource(resource)
+            .build();
         Ok(Self { provider })
     }
 
@@ -133,7 +141,10 @@ pub(crate) fn request(method: &'static str, route: &str, headers: &HeaderMap) ->
         tissuecast.models = tracing::field::Empty,
     );
     if !span.is_disabled() {
-        let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+        // The client's `tracestate` is free text: it goes nowhere.
+        let mut named = HeaderMap::new();
+        named.extend(headers.get(TRACE_PARENT).map(|value| (HeaderName::from_static(TRACE_PARENT), value.clone())));
+        let parent = TraceContextPropagator::new().extract(&HeaderExtractor(&named));
         // Refused only for a span that no collector gets.
         let _ = span.set_parent(parent);
     }

@@ -222,7 +222,7 @@ def kubernetes(image, version, program):
     environment = image.environment()
     for name, variable in (("http", "TISSUECAST_LISTEN"), ("internal", "TISSUECAST_INTERNAL_LISTEN")):
         equal(str(ports[name]), environment[variable].rpartition(":")[2], f"deployment: the port {name}")
-    for kind, path in (("startup", "/readyz"), ("readiness", "/readyz"), ("liveness", "/livez")):
+    for kind, path in (("startup", "/readyz"), ("readiness", "/readyz?exclude=store"), ("liveness", "/livez")):
         equal(container[f"{kind}Probe"]["httpGet"], {"path": path, "port": "internal"}, f"deployment: {kind}")
     drain = int(objects["configmap.yaml"]["data"]["TISSUECAST_DRAIN_SECONDS"])
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]

@@ -31,7 +31,8 @@ use tissuecast::serve::{Loaded, Settings, serve_on};
 use tissuecast::store::{Store, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::binary::{fail, succeed};
 use crate::http_support::{Answer, App, NearestTwo, Setup, TISSUES, reference, served};
@@ -288,7 +289,7 @@ async fn a_quota_outlives_a_restart_and_a_revoked_key_does_not_outlive_a_look(da
     let charge = |access: &Access, people| {
         let ring = access.ring();
         let holder = ring.verify(key(1).reveal(), access.now()).unwrap();
-        holder.charge(people, access.now()).map_err(|exceeded| exceeded.left)
+        holder.charge(people, access.now()).map(drop).map_err(|exceeded| exceeded.left)
     };
     assert_eq!(charge(&open, 7), Ok(()));
     before.end().await;
@@ -298,7 +299,8 @@ async fn a_quota_outlives_a_restart_and_a_revoked_key_does_not_outlive_a_look(da
     after.end().await;
     before.end().await;
     assert_eq!(charge(&open, 2), Err(1), "what another service on the store has let through counts");
-    let looking = after.watch(Duration::from_millis(20), Arc::default());
+    let (_hang_up, hang_ups) = watch::channel(0);
+    let looking = after.watch(Duration::from_millis(20), hang_ups, CancellationToken::new());
     store.revoke_key(&"ada".parse().unwrap(), 1).await.unwrap();
     let revoked = async {
         while again.ring().verify(key(1).reveal(), again.now()).is_ok() {
