@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
 use clap::Args;
 use serde::Deserialize;
 
 /// How long the service may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A service whose database is away answers on from memory: that is no reason to put another container in its place.
+const WITHOUT_STORE: &str = "/readyz?exclude=store";
 /// More than an answer has.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
 /// Asks a running service whether it is ready; exits with 1 where it is not
 #[derive(Debug, Args)]
 pub struct Health {
-    /// The address that is asked, by plain HTTP; /readyz of --internal-listen, else of --listen, where it is left out
+    /// The address that is asked, by plain HTTP; where it is left out, /readyz?exclude=store of --internal-listen, else of
+    /// --listen
     #[arg(long, env = "TISSUECAST_HEALTH_URL", value_name = "URL")]
     url: Option<Uri>,
     /// Where the service answers health checks, if anywhere
@@ -72,7 +76,7 @@ impl Health {
                 IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
                 _ => {}
             }
-            return Ok((address.to_string(), "/readyz".to_owned()));
+            return Ok((address.to_string(), WITHOUT_STORE.to_owned()));
         };
         let Some(authority) = url.authority().filter(|_| url.scheme_str() == Some("http")) else {
             bail!("--url is '{url}': it has to be an address by plain HTTP, such as http://127.0.0.1:8080/readyz");
@@ -81,7 +85,7 @@ impl Health {
             Some(_) => authority.to_string(),
             None => format!("{authority}:80"),
         };
-        Ok((host, url.path().to_owned()))
+        Ok((host, url.path_and_query().map_or("/", PathAndQuery::as_str).to_owned()))
     }
 }
 
@@ -94,7 +98,7 @@ fn get(host: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
     // The older version, in which an answer has no chunks and ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\n\r\n")?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     let mut piece = [0; 8 << 10];
     loop {
@@ -129,11 +133,11 @@ mod tests {
     #[test]
     fn the_address_is_the_internal_one_then_the_public_one() {
         let cases: [(&[&str], &str, &str); 6] = [
-            (&[], "127.0.0.1:8080", "/readyz"),
-            (&["--listen", "0.0.0.0:80"], "127.0.0.1:80", "/readyz"),
-            (&["--listen", "10.0.0.1:80", "--internal-listen", "[::]:9090"], "[::1]:9090", "/readyz"),
+            (&[], "127.0.0.1:8080", WITHOUT_STORE),
+            (&["--listen", "0.0.0.0:80"], "127.0.0.1:80", WITHOUT_STORE),
+            (&["--listen", "10.0.0.1:80", "--internal-listen", "[::]:9090"], "[::1]:9090", WITHOUT_STORE),
             (&["--url", "http://host/livez"], "host:80", "/livez"),
-            (&["--url", "http://host:81"], "host:81", "/"),
+            (&["--url", "http://host:81/readyz?exclude=a"], "host:81", "/readyz?exclude=a"),
             (&["--url", "http://[::1]:81/readyz", "--internal-listen", "1.2.3.4:5"], "[::1]:81", "/readyz"),
         ];
         for (flags, host, path) in cases {

@@ -229,12 +229,17 @@ fn health_says_which_check_fails() {
     let address = listener.local_addr().unwrap().to_string();
     let answering = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut head = [0; 512];
-        let count = stream.read(&mut head).unwrap();
-        assert!(head[..count].starts_with(b"GET /readyz HTTP/1.0\r\n"));
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        assert!(head.starts_with(b"GET /readyz?exclude=store HTTP/1.0\r\n"));
         let body =
             r#"{"ready":false,"checks":{"store":{"ok":false,"detail":"gone"},"shutdown":{"ok":true,"detail":"no"}}}"#;
-        write!(stream, "HTTP/1.0 503 Service Unavailable\r\ncontent-type: application/json\r\n\r\n{body}").unwrap();
+        let head = "HTTP/1.0 503 Service Unavailable\r\ncontent-type: application/json\r\n\r\n";
+        stream.write_all([head, body].concat().as_bytes()).unwrap();
     });
     let folder = tempfile::tempdir().unwrap();
     let output = program(folder.path()).args(["health", "--listen", &address]).output().unwrap();
