@@ -3,6 +3,7 @@
 usage: metrics.py BINARY FOLDER (an empty one)
 """
 
+import json
 import os
 import re
 import signal
@@ -54,9 +55,15 @@ def exercise(service, internal, genes):
         status, text = ask(f"{service}/v1/genes/{gene}/profile")
         if status != 200:
             sys.exit(f"no profile of {gene}: {status} {text}")
-    variant = {"id": "rs1", "chromosome": "22", "position": 1, "ref": "G", "alt": "A", "dosages": [1]}
-    body = {"assembly": "GRCh37", "samples": ["S1"], "variants": [variant]}
-    status, text = ask(f"{service}/v1/predictions?model=lcl&min_overlap=0", body)
+    # One variant that the model counts: without any, the prediction is refused.
+    listed = json.loads(ask(f"{service}/v1/models/lcl/genes")[1])["data"]
+    gene = next(gene["gene"] for gene in listed if gene["n_snps_in_model"] > 0)
+    counted = json.loads(ask(f"{service}/v1/models/lcl/genes/{gene}")[1])
+    one = counted["variants"][0]
+    variant = {"chromosome": one["chromosome"], "position": one["position"], "ref": one["other_allele"]}
+    variant |= {"alt": one["effect_allele"], "dosages": [1]}
+    body = {"assembly": counted["assembly"], "samples": ["S1"], "variants": [variant]}
+    status, text = ask(f"{service}/v1/predictions?model=lcl&min_overlap=0&ambiguous=keep", body)
     if status != 200:
         sys.exit(f"no prediction: {status} {text}")
     ask(f"{service}/v1/genes/NONE/profile")
