@@ -99,7 +99,8 @@ async fn a_maize_genome_is_ingested_trained_on_completed_and_served(database: &T
     assert_eq!((&profile["gene"]["chromosome"], &profile["missing"]), (&json!("chr1"), &json!("no_profile")));
     assert_eq!(column(&profile, "source"), vec!["imputed"; 5]);
     assert!(column(&profile, "lower").iter().all(Value::is_number), "{profile}");
-    let page = app.get("/v1/tissues/root/missing?items_per_page=500").await.json();
+    let tissue = "root";
+    let page = app.get(&format!("/v1/tissues/{tissue}/missing?items_per_page=500")).await.json();
     let sure = |one: &Value| one["fold_range"].is_number() == (one["source"] == "imputed");
     let data = page["data"].as_array().unwrap();
     assert!(data.len() > 16 && data.iter().all(sure), "{page}");
