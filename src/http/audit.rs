@@ -10,17 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::model::registry::Manifest;
 use crate::telemetry::AUDIT;
 
 /// Who a request is of where no key says so.
 const ANONYMOUS: &str = "anonymous";
-
-/// Returns the `name@version` of a model, which is what audit lines and metrics call it.
-pub(crate) fn versioned(card: &impl Manifest) -> String {
-    let (name, version) = card.place();
-    format!("{name}@{version}")
-}
 
 /// What a request's audit line says, shared by all who know a part of it.
 #[derive(Debug, Clone, Default)]

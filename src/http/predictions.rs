@@ -16,7 +16,7 @@ use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
-use super::audit::{Audit, versioned};
+use super::audit::Audit;
 use super::auth::{Access, Caller};
 use super::extract::Query;
 use super::negotiate::Format;
@@ -31,7 +31,7 @@ use crate::genotype::report::Report;
 use crate::genotype::submission::{self, SubmittedFile};
 use crate::genotype::{GenotypeSource, Policies};
 use crate::model::expression::ServedGenotypeModel;
-use crate::model::shelf::split_label;
+use crate::model::shelf::{Versioned, split_label};
 use crate::prediction::answer::{Form, Packing};
 use crate::prediction::selection::{PanelCache, Selection};
 use crate::prediction::{Answer, AnswerError, PredictionError, Request, predict};
@@ -254,7 +254,7 @@ impl Job {
     fn prepare(state: &AppState, query: &Query, caller: Caller, audit: Audit) -> Result<Self, Problem> {
         let snapshot = state.snapshot();
         let models = models(&snapshot, query)?;
-        audit.models(models.iter().map(|model| versioned(&model.card)));
+        audit.models(models.iter().map(Versioned::label));
         let genes = list(query, "gene");
         let samples = list(query, "sample");
         let policies = policies(query)?;
@@ -301,24 +301,24 @@ impl Job {
         let outcome = self.run(&mut *source, &mut Announcing { answer: form.writer(packing, &mut chunks), complete });
         // The work is done: whoever has got the last byte finds the place free.
         drop(permit);
-        match outcome {
+        let has_begun = chunks.has_begun();
+        let ended = match outcome {
             Ok(report) => {
                 self.count(&report, clock);
-                chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))?;
-                charged.keep();
-                Ok(())
+                chunks.finish().map_err(|error| problem(AnswerError::Io(error).into()))
             }
             Err(error) => {
-                if chunks.has_begun() {
-                    // A part of the values has left.
-                    charged.keep();
-                    if !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
-                        tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
-                    }
+                if has_begun && !matches!(error, PredictionError::Answer(AnswerError::Io(_))) {
+                    tracing::warn!(kind = ?problem_kind(&error), "an answer was broken off");
                 }
                 Err(problem(error))
             }
+        };
+        // Also where only a part of the values has left: a client that goes before the last one has got the others.
+        if has_begun || ended.is_ok() {
+            charged.keep();
         }
+        ended
     }
 
     /// Matches the genotypes with the models, and answers the report alone.
@@ -353,7 +353,7 @@ impl Job {
 
     /// Counts a prediction whose answer was written.
     fn count(&self, report: &Report, began: Instant) {
-        let models = self.request.selection.models.iter().map(|(model, _)| versioned(&model.card));
+        let models = self.request.selection.models.iter().map(|(model, _)| model.label());
         let models = models.zip(report.models.iter().map(|one| &one.by_kind)).collect();
         self.metrics.predicted(&Predicted { models, samples: self.audit.noted_samples(), took: began.elapsed() });
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{ProfileAnswer, Row, Source, table, to_json};
-use super::audit::{Audit, versioned};
+use super::audit::Audit;
 use super::complete::{self, EngineTimings, Subject};
 use super::extract::{Json, Query, Segment};
 use super::genes::PagingInfo;
@@ -19,6 +19,7 @@ use super::problem::{Kind, Problem, ProblemDetails};
 use super::rendered::Rendered;
 use super::state::{AppState, Snapshot};
 use super::submission::{self, Item, ProfilesBody};
+use crate::model::shelf::Versioned;
 
 /// What a profile is offered in.
 const PROFILE_FORMATS: [Format; 4] = [Format::Json, Format::Tsv, Format::Arrow, Format::Svg];
@@ -120,7 +121,7 @@ pub(crate) async fn get_profile(
 /// Notes a gene's profile that was found.
 fn note(audit: &Audit, snapshot: &Snapshot, (dataset, model): (Option<&str>, Option<&str>)) {
     let completion = snapshot.dataset(dataset).and_then(|dataset| dataset.completion(model));
-    audit.models(completion.ok().flatten().map(|completion| versioned(&completion.model.card)));
+    audit.models(completion.ok().flatten().map(Versioned::label));
     audit.genes(1);
 }
 
@@ -200,7 +201,7 @@ pub(crate) async fn post_profiles(
     let Json(body) = body;
     let dataset = snapshot.dataset(body.dataset.as_deref())?;
     let completion = dataset.completion(body.model.as_deref())?.map(Arc::as_ref);
-    audit.models(completion.map(|completion| versioned(&completion.model.card)));
+    audit.models(completion.map(Versioned::label));
     let mut subjects = Vec::new();
     let mut order = Vec::new();
     for item in submission::items(dataset, &state.limits, &body)? {
