@@ -4,6 +4,7 @@
 //! fixed order, with a value or a reason for each person.
 
 pub mod answer;
+mod by_chromosome;
 mod diagnosis;
 mod ledger;
 pub mod panel;

@@ -242,6 +242,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Records that were used, by chromosome.
     pub used_by_chromosome: BTreeMap<String, u64>,
+    /// Variants of all models by chromosome and kind; `unknown` where neither the model nor a record tells a variant's
+    /// chromosome. Adds up to [`Report::by_kind`].
+    pub by_chromosome: BTreeMap<String, KindCounts>,
 }
 
 /// The input's assembly.

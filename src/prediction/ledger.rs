@@ -12,6 +12,7 @@ use crate::genotype::{Place, Policies, Site};
 use crate::model::ModelError;
 use crate::model::expression::{Explained, Gathered, GenePrediction, GenotypeModel};
 
+use super::by_chromosome::ByChromosome;
 use super::panel::Panel;
 use super::{Contributions, Explanation, GeneAnswer, PredictionError, Reason, Request};
 
@@ -55,6 +56,8 @@ pub(crate) struct Ledger<'a> {
     pub(crate) duplicate_records: u64,
     pub(crate) values_lost: u64,
     pub(crate) used_by_chromosome: FxHashMap<Chromosome, u64>,
+    /// Kinds by chromosome, of the genes that have been answered.
+    pub(crate) by_chromosome: ByChromosome,
 }
 
 /// How a model's genes came out.
@@ -107,6 +110,7 @@ impl<'a> Ledger<'a> {
             duplicate_records: 0,
             values_lost: 0,
             used_by_chromosome: FxHashMap::default(),
+            by_chromosome: ByChromosome::default(),
         }
     }
 
@@ -114,7 +118,9 @@ impl<'a> Ledger<'a> {
     pub(crate) fn consider(&mut self, row: u32, fit: Option<Fit>, record: &Site<'_>) -> Candidate {
         use crate::genotype::policy::Ambiguous;
         let palindromic = self.panel.variant(row).is_palindromic();
-        if self.closed[self.panel.rows[row as usize].gene as usize] {
+        let gene = self.panel.rows[row as usize].gene;
+        self.by_chromosome.meet(self.panel, row, record);
+        if self.closed[gene as usize] {
             self.late_records += 1;
             return Candidate::Skip;
         }
@@ -235,6 +241,8 @@ impl<'a> Ledger<'a> {
         let of_panel = &self.panel.genes[gene as usize];
         let rows = of_panel.rows.clone();
         let Tally { by_kind, assumed, weight_fraction_used } = self.tally(rows.clone());
+        let states = &self.states;
+        self.by_chromosome.count(self.panel, gene, |row| states[row].kind);
         let used = by_kind.used() + assumed;
         let reason = if by_kind.total() == 0 {
             Some(Reason::NoVariantInModel)

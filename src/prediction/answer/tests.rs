@@ -127,6 +127,7 @@ fn report() -> Report {
         diagnosis: None,
         notes: Vec::new(),
         used_by_chromosome: std::collections::BTreeMap::new(),
+        by_chromosome: std::collections::BTreeMap::new(),
     }
 }
 

@@ -39,6 +39,7 @@ impl Pass<'_> {
                 .iter()
                 .map(|(chromosome, count)| (chromosome.as_str().to_owned(), *count))
                 .collect(),
+            by_chromosome: self.ledger.by_chromosome.named(),
             policies,
         }
     }
