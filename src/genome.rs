@@ -6,6 +6,7 @@
 pub mod assembly;
 pub mod gene;
 pub mod liftover;
+pub mod region;
 pub mod sequence;
 pub mod tissue;
 pub mod variant;
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use assembly::Assembly;
 pub use gene::{Biotype, Gene, GeneId, GeneSymbol, Locus};
+pub use region::Region;
 pub use sequence::Promoter;
-pub use tissue::Tissue;
+pub use tissue::{GtexTissue, Tissue};
 pub use variant::{Allele, PlacedName, VariantId};
 
 /// What is wrong with a genome word.
@@ -45,6 +47,9 @@ pub enum GenomeError {
         /// 1-based place in the sequence.
         base: usize,
     },
+    /// A region is not of its form.
+    #[error("'{0}' is not a region: write chromosome:first-last, such as chr12:31,000,000-32,000,000")]
+    Region(String),
     /// An allele is not made of bases.
     #[error("'{0}' is not an allele: alleles are made of A, C, G, T and N")]
     Allele(String),

@@ -188,9 +188,10 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
         .layer(RequestBodyLimitLayer::new(limits.genotype_body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.prediction_timeout));
     let router = api
-        .merge(crate::web::pages::routes())
+        .merge(crate::web::routes())
         .layer(guard(Scope::Read))
         .merge(open)
+        .merge(crate::web::assets::routes())
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limits.timeout))

@@ -1,11 +1,31 @@
-//! The web page: server-rendered, without scripts, from this host alone.
+//! The pages: server-rendered, readable without scripts, from this host alone.
 //!
-//! Imports `http`'s answers and state. Invariant: every text that came from a request or a dataset is escaped; no page
-//! or plot needs an inline style, so that the content security policy forbids them.
+//! Imports `http`'s answers and state. Invariants: every text that came from a request or a dataset is escaped; no page
+//! or plot needs an inline style or script, so that the content security policy forbids them; what a script does, a
+//! link or a form does more slowly, but for the page that sends genotypes.
 
+pub(crate) mod assets;
 pub mod docs;
-pub mod pages;
+pub(crate) mod frame;
+mod gene;
+mod impute;
+mod models;
+mod neighbourhood;
 pub mod plot;
+mod predict;
+mod profile;
+mod search;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::http::state::AppState;
+
+/// Returns the pages' routes.
+pub(crate) fn routes() -> Router<Arc<AppState>> {
+    search::routes().merge(gene::routes()).merge(impute::routes()).merge(predict::routes()).merge(models::routes())
+}
 
 /// Returns the text as XML and HTML take it, in content and in quoted attributes; characters that XML does not know are
 /// left out.
@@ -27,13 +47,13 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// Returns the text as one segment of a path.
+/// Returns the text as one segment of a path, or as a value of a query.
 #[must_use]
 pub fn path_segment(text: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'@' | b':') {
             out.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.

@@ -216,7 +216,7 @@ pub struct Trial {
 pub struct Report {
     /// Records that were read.
     pub records: u64,
-    /// Records that no model's gene asked for.
+    /// Records that no model's gene asked for, or that could not be used.
     pub records_unused: u64,
     /// The input's format.
     pub format: String,

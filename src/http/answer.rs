@@ -14,6 +14,7 @@ use crate::model::explanation::{Explanation, Influence};
 use crate::model::served::{ImputedProfile, ServedModel};
 use crate::model::{Known, Orientation, Part, Scale};
 use crate::reference::Missing;
+use crate::web::plot::{self, View};
 
 /// A gene as it is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -270,14 +271,15 @@ impl ProfileAnswer {
         }
     }
 
-    /// Writes the profile in a format; a table has the columns of explanations where they were asked for.
+    /// Writes the profile in a format; a table has the columns of explanations where they were asked for, a plot looks
+    /// as the view says.
     ///
     /// # Errors
     /// An Arrow stream could not be written, which is a defect.
-    pub(crate) fn write(&self, format: Format, explain: bool) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn write(&self, format: Format, explain: bool, view: View) -> Result<Vec<u8>, Problem> {
         match format {
             Format::Json | Format::Bed | Format::Parquet => Ok(to_json(self)),
-            Format::Svg => Ok(crate::web::plot::svg(self).into_bytes()),
+            Format::Svg => Ok(plot::svg(self, view).into_bytes()),
             Format::Tsv => Ok(table(std::iter::once(Row::Profile(self)), explain).tsv().into_bytes()),
             Format::Arrow => table(std::iter::once(Row::Profile(self)), explain).arrow(),
         }

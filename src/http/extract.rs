@@ -37,6 +37,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+impl FromIterator<(String, String)> for Query {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 impl Query {
     /// Refuses parameters that the route does not have, so that a misspelt filter is not silently ignored.
     ///

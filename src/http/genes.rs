@@ -18,7 +18,7 @@ use super::rendered::Rendered;
 use super::state::{AppState, LoadedDataset};
 use super::table::{Column, Table};
 use crate::completion::{Cell, Source, join, median};
-use crate::genome::Chromosome;
+use crate::genome::{Chromosome, Region};
 use crate::reference::{GeneIndex, Missing, Reference};
 
 const PARAMETERS: [&str; 10] =
@@ -107,7 +107,7 @@ pub struct GenesAnswer {
     operation_id = "listGenes",
     tag = "genes",
     params(
-        ("query" = Option<String>, Query, description = "Part of a symbol, or the beginning of an identifier, in either case"),
+        ("query" = Option<String>, Query, description = "Part of a symbol, or the beginning of an identifier, in either case; or a region, such as `chr12:31,000,000-32,000,000`"),
         ("chromosome" = Option<String>, Query, description = "Only genes of this chromosome", example = "chr12"),
         ("biotype" = Option<String>, Query, description = "Only genes of this biotype", example = "protein_coding"),
         ("missing" = Option<bool>, Query, description = "Only genes whose profile is absent, incomplete or all zero, with the reason; with `tissue`, only genes without a value there. On pages of at most 500 items each gene has `missing_tissues` and `fold_range`, how sure its imputed values are; longer pages are without them"),
@@ -183,8 +183,10 @@ impl ListedGene {
 }
 
 /// Returns the genes that all filters let through: the best matches of the text first, then genome order.
-fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Problem> {
+pub(crate) fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Problem> {
     let reference = &dataset.reference;
+    let typed = query.one("query")?.filter(|text| Region::is_meant_by(text)).map(Region::parse).transpose();
+    let region = typed.map_err(|error| Problem::parameter("query", error.to_string()))?;
     let text = query.one("query")?.map(|text| text.trim().to_uppercase()).filter(|text| !text.is_empty());
     if text.as_ref().is_some_and(|text| text.len() > LONGEST_QUERY) {
         return Err(Problem::parameter("query", format!("'query' is longer than {LONGEST_QUERY} bytes")));
@@ -214,7 +216,13 @@ fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Prob
     };
     let mut found: Vec<(u8, GeneIndex)> = Vec::new();
     for index in 0..reference.genes().len() {
-        let rank = text.as_ref().map_or(Some(0), |text| rank(dataset, index, text));
+        let rank = match (&region, &text) {
+            (Some(region), _) => {
+                reference.gene(index).locus.as_ref().is_some_and(|locus| region.overlaps(locus)).then_some(0)
+            }
+            (None, Some(text)) => rank(dataset, index, text),
+            (None, None) => Some(0),
+        };
         if let Some(rank) = rank
             && passes(&index)
         {

@@ -78,7 +78,7 @@ const FORMATS: [Format; 5] = [Format::Json, Format::Tsv, Format::Bed, Format::Ar
         ("missing" = Option<String>, Query, description = "What a missing genotype counts as: `mean` (2 × the effect allele's frequency in the model; unknown without one; the default), `cohort` (the submitted people's mean), `ref`, `drop`, `error`"),
         ("ambiguous" = Option<String>, Query, description = "Palindromic variants: `drop` (the default), `keep`, `frequency` (used where the frequencies of at least 50 people and of the model both lie at least 0.1 from ½ and agree within 0.2)"),
         ("absent" = Option<String>, Query, description = "Sites without a record: `unknown` (the default) or `homref`"),
-        ("min_overlap" = Option<f64>, Query, description = "The least share of variants that has to be found, of a model (otherwise the request is refused with a diagnosis) and of a gene (otherwise its values are null); 0.1 where it is left out"),
+        ("min_overlap" = Option<f64>, Query, description = "The least share of a model's variants that has to be found (otherwise the request is refused with a diagnosis) and of a gene's that has to be used (otherwise its values are null); 0.1 where it is left out"),
         ("assembly" = Option<String>, Query, description = "The genotypes' assembly, such as `GRCh37`; where it is left out the input's header tells it, or each model's own is assumed"),
         ("preset" = Option<String>, Query, description = "`predixcan`: `missing=ref`, `ambiguous=keep`, `min_overlap=0`, which gives the reference tool's numbers on clean input"),
         ("report" = Option<String>, Query, description = "`variants` adds what became of every variant to each gene (JSON)"),
@@ -172,8 +172,8 @@ pub(crate) async fn post_predictions(
     path = "/v1/predictions/check",
     operation_id = "checkPredictions",
     tag = "predictions",
-    description = "Takes the same body and parameters as `POST /v1/predictions` and answers its report. Low overlap is \
-                   no error here: the report's diagnosis says what is wrong.",
+    description = "Takes the same body as `POST /v1/predictions`, and its parameters that choose and match, and answers \
+                   its report. Low overlap is no error here: the report's diagnosis says what is wrong.",
     params(
         ("model" = Option<Vec<String>>, Query, description = "Models, as `name` or `name@version`, repeated or parted by commas; a name alone means its default version, `all` the default version of every one; may be left out where only one name is loaded"),
         ("gene" = Option<Vec<String>>, Query, description = "Only these genes"),

@@ -20,10 +20,12 @@ use super::rendered::Rendered;
 use super::state::{AppState, Snapshot};
 use super::submission::{self, Item, ProfilesBody};
 use crate::model::shelf::Versioned;
+use crate::web::plot::View;
 
 /// What a profile is offered in.
 const PROFILE_FORMATS: [Format; 4] = [Format::Json, Format::Tsv, Format::Arrow, Format::Svg];
-const PROFILE_PARAMETERS: [&str; 6] = ["dataset", "model", "tissue", "missing_only", "explain", "format"];
+const PROFILE_PARAMETERS: [&str; 9] =
+    ["dataset", "model", "tissue", "missing_only", "explain", "format", "sort", "scale", "colours"];
 
 /// A profile with what its headers are made of.
 pub(crate) struct Found {
@@ -64,6 +66,9 @@ pub(crate) async fn find(
         ("missing_only" = Option<bool>, Query, description = "Only tissues that were not measured"),
         ("explain" = Option<bool>, Query, description = "Adds to each imputed tissue what the promoter, the neighbours and the gene's own measured tissues do to it, measured by leaving each out: `moved` on the model's scale (log2(1 + x), or 0 to 1 for a model of relative shapes) and `share`; computed afresh"),
         ("format" = Option<String>, Query, description = "`json`, `tsv`, `arrow` or `svg`; wins over `Accept`"),
+        ("sort" = Option<String>, Query, description = "The plot's order: `gtex` (the default), `value` or `system` (by body system); tables stay in the dataset's order"),
+        ("scale" = Option<String>, Query, description = "The plot's axis: `linear` (the default) or `log` (log(1 + x))"),
+        ("colours" = Option<String>, Query, description = "The plot's colours: `gtex` (the default) or `safe`, by body system, for any colour vision"),
     ),
     responses(
         (status = 200, description = "The profile", content(
@@ -99,6 +104,7 @@ pub(crate) async fn get_profile(
     query.only(&PROFILE_PARAMETERS)?;
     let missing_only = query.flag("missing_only")?;
     let explain = query.flag("explain")?;
+    let view = View::parse(&query)?;
     let (dataset, model) = (query.one("dataset")?, query.one("model")?);
     let wanted = tissues(&snapshot, dataset, &query)?;
     let Found { mut profile, timings } = find(&snapshot, &path.0, dataset, model, explain).await?;
@@ -110,7 +116,8 @@ pub(crate) async fn get_profile(
     }
     note(&audit, &snapshot, (dataset, model));
     let digest = profile.model.as_ref().map(|model| model.digest.clone());
-    let rendered = Rendered::new(profile.write(format, explain)?, format, &profile.dataset.version, digest.as_deref());
+    let rendered =
+        Rendered::new(profile.write(format, explain, view)?, format, &profile.dataset.version, digest.as_deref());
     let rendered = Arc::new(rendered);
     let mut response = rendered.respond(&headers);
     response.extensions_mut().insert(timings);

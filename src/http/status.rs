@@ -15,7 +15,7 @@ use super::answer::to_json;
 use super::extract::Query;
 use super::problem::{Problem, ProblemDetails};
 use super::state::{AppState, Snapshot};
-use crate::web::pages::html;
+use crate::web::frame::html;
 
 /// GA4GH service-info 1.0.0.
 #[derive(Debug, Serialize, ToSchema)]

@@ -76,6 +76,15 @@ pub struct TrainingRecord {
     pub seconds: f64,
 }
 
+impl TrainingRecord {
+    /// Returns the base of promoters, from 0, at which transcription starts, as the command of the training has it.
+    #[must_use]
+    pub fn promoter_tss(&self) -> Option<u32> {
+        let mut words = self.command.split_whitespace().skip_while(|word| *word != "--promoter-tss");
+        words.nth(1)?.parse().ok()
+    }
+}
+
 /// One method's accuracy on one set of genes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -265,7 +265,9 @@ fn variants_are_counted_by_their_chromosome_or_by_that_of_their_records() {
     assert_eq!((of(0, MatchKind::Exact), of(0, MatchKind::Swapped), of(0, MatchKind::Absent)), (1, 1, 1));
     assert_eq!((of(1, MatchKind::Absent), by[1].1.total(), of(2, MatchKind::Absent), by[2].1.total()), (1, 1, 1, 1));
     let mut sum = KindCounts::default();
-    by.iter().for_each(|(_, counts)| sum.merge(counts));
+    for (_, counts) in &by {
+        sum.merge(counts);
+    }
     assert_eq!(sum, report.by_kind);
 }
 

@@ -26,6 +26,7 @@ mod lab;
 mod layering;
 mod load;
 mod maize;
+mod model_pages;
 mod pages;
 mod predict_command;
 mod privacy;
