@@ -41,9 +41,9 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Reads an expression table, an annotation and promoters into the store.
     Ingest(Box<ingest::IngestArgs>),
-    /// Trains a model on a dataset of the store.
+    /// Trains a model: of tissue profiles on a dataset of the store, or of expression on genotypes.
     Train(train::Train),
-    /// Compares models and baselines on held-out chromosomes.
+    /// Compares models and baselines on chromosomes or people held out.
     Evaluate(evaluate::Evaluate),
     /// Predicts expression from genotypes in files.
     Predict(Box<predict::Predict>),

@@ -331,11 +331,7 @@ fn summary(report: &Report) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{} records read ({}), {} of no model's gene",
-        report.records, report.format, report.records_unused
-    );
+    let _ = writeln!(text, "{} records read ({}), {} not used", report.records, report.format, report.records_unused);
     for model in &report.models {
         let kinds: Vec<String> = MatchKind::ALL
             .iter()

@@ -71,7 +71,12 @@ impl Sample {
                     format_args!("{share} % of what was sampled would match if {}: {}.", best.hypothesis, best.remedy),
                 );
             }
-            _ => summary.push_str(&self.facts(panel, model)),
+            _ => {
+                summary.push_str(&self.facts(panel, model));
+                if found > 0 {
+                    summary.push_str(" A lower min_overlap lets it pass.");
+                }
+            }
         }
         Diagnosis { summary, tried, sampled_records: self.sites.len() }
     }
@@ -185,8 +190,7 @@ impl Sample {
         }
         format!(
             "No other reading of the first {} records would match: look whether they are of the same species and \
-             assembly as the model (assembly {own}), and whether the variants are dense enough (imputed genotypes). A \
-             lower min_overlap lets it pass.",
+             assembly as the model (assembly {own}), and whether the variants are dense enough (imputed genotypes).",
             self.sites.len()
         )
     }
