@@ -16,6 +16,9 @@ use super::panel::{Panel, Positions};
 /// Records that are kept to be looked at again: a few megabytes of the genome even in whole-genome data.
 const SAMPLE: usize = 4_096;
 
+/// Of them, records on chromosomes of none of the genes that were asked for: enough to tell that columns are swapped.
+const ELSEWHERE: usize = 512;
+
 /// A share from which on an explanation is believed.
 const CONVINCING: f64 = 0.2;
 
@@ -28,19 +31,27 @@ struct Kept {
     alternatives: Box<str>,
 }
 
-/// The first records of a submission.
+/// The first records of a submission, rather of the chromosomes of the genes that were asked for.
 #[derive(Default)]
 pub(crate) struct Sample {
     sites: Vec<Kept>,
+    /// How many of them lie elsewhere.
+    elsewhere: usize,
 }
 
 /// A row of the model under one reading of its places.
 type Places = FxHashMap<(Chromosome, u32), Vec<usize>>;
 
 impl Sample {
-    /// Keeps a record while there is room.
-    pub(crate) fn keep(&mut self, site: &Site<'_>) {
+    /// Keeps a record while there is room, rather of the chromosomes that were asked for.
+    pub(crate) fn keep(&mut self, panel: &Panel, site: &Site<'_>) {
         if self.sites.len() < SAMPLE {
+            if site.chromosome.is_some_and(|chromosome| panel.number_of(chromosome).is_none()) {
+                if self.elsewhere == ELSEWHERE {
+                    return;
+                }
+                self.elsewhere += 1;
+            }
             self.sites.push(Kept {
                 chromosome: site.chromosome.cloned(),
                 position: site.position.map(Position::get),
@@ -178,7 +189,7 @@ impl Sample {
             rows.iter().filter(of_model).filter_map(|row| row.place.map(|place| place.0)).collect();
         let mut shared = shared.filter_map(|chromosome| panel.number_of(chromosome));
         if !places.is_empty() && !shared.any(|number| places.contains(&number)) {
-            return "None of the sampled records lies on a chromosome of the genes that were asked for.".to_owned();
+            return "None of the records lies on a chromosome of the genes that were asked for.".to_owned();
         }
         let mismatched = self.alleles_differ(panel, model);
         if mismatched > CONVINCING {

@@ -91,7 +91,7 @@ pub struct Panel {
     by_rs: Index<u64>,
     by_name: Index<Box<str>>,
     /// Whether the submission's assembly is known, so that a place is a place.
-    places_are_certain: bool,
+    pub(crate) places_are_certain: bool,
     /// Whether a sorted submission has nothing more for a gene behind the gene's last place: not so where the assembly
     /// is not known and identifiers may be met anywhere.
     pub genes_end_at_their_last_place: bool,
@@ -158,7 +158,7 @@ impl Panel {
 
     /// Collects the rows that may be the site's: those at its place and those with one of its identifiers, on a known
     /// assembly only near their place. `number` is the number of the site's chromosome. Returns how many rows have one
-    /// of its identifiers and another place.
+    /// of its identifiers and another place, whether they are collected or not.
     pub fn lookup(&self, site: &Site<'_>, number: Option<u32>, found: &mut Vec<u32>) -> u64 {
         let mut displaced = 0;
         found.clear();
@@ -187,9 +187,9 @@ impl Panel {
                     if found[..by_place].contains(row) {
                         continue;
                     }
-                    if self.is_elsewhere(*row, site, number) {
-                        displaced += 1;
-                    } else {
+                    let is_elsewhere = self.is_elsewhere(*row, site, number);
+                    displaced += u64::from(is_elsewhere);
+                    if !(is_elsewhere && self.places_are_certain) {
                         found.push(*row);
                     }
                 }
@@ -198,12 +198,12 @@ impl Panel {
         displaced
     }
 
-    /// Whether a row has a place on the known assembly and the site lies far from it.
+    /// Whether a row has a place and the site lies far from it.
     fn is_elsewhere(&self, row: u32, site: &Site<'_>, number: Option<u32>) -> bool {
         let (Some((chromosome, place)), Some(position)) = (self.rows[row as usize].place, site.position) else {
             return false;
         };
-        self.places_are_certain && (number != Some(chromosome) || place.abs_diff(position.get()) > NEAR)
+        number != Some(chromosome) || place.abs_diff(position.get()) > NEAR
     }
 
     /// Drops rows that have another rs number than the record: on an assembly that nobody has named, two variants at

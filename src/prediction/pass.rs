@@ -184,7 +184,7 @@ impl Pass<'_> {
             self.check_stop()?;
             let Some(site) = source.next_site()? else { break };
             self.totals.records += 1;
-            self.sampled.keep(&site);
+            self.sampled.keep(self.panel, &site);
             let moved = match (site.chromosome, site.position) {
                 (Some(chromosome), position) => {
                     Some(self.step(chromosome, position.map_or(0, crate::genome::Position::get), in_order))

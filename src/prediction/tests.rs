@@ -432,6 +432,15 @@ fn places_on_an_unnamed_assembly_do_not_beat_identifiers() {
     let records = || Memory::new(vec![other.clone(), record(300, "rs1", "A>G"), record(700, "rs2", "A>G")]);
     let (_, genes) = run(std::slice::from_ref(&model), records(), lenient()).unwrap();
     assert_eq!(genes[0].1.values, [0.0, 11.0, 22.0]);
+    let (report, _) = run(std::slice::from_ref(&model), records(), lenient()).unwrap();
+    let said =
+        report.notes.iter().any(|note| note.contains("2 variants were found by identifier more than 1000 bases"));
+    assert!(!said, "so near they may be the same place: {:?}", report.notes);
+    let far = Memory::new(vec![record(90_300, "rs1", "A>G"), record(90_700, "rs2", "A>G")]);
+    let (report, _) = run(std::slice::from_ref(&model), far, lenient()).unwrap();
+    let said =
+        |note: &String| note.contains("2 variants were found by identifier") && note.contains("another assembly");
+    assert!(report.notes.iter().any(said), "{:?}", report.notes);
     // Where the request names the assembly, a place is a place.
     let named = Policies { assembly: Assembly::parse("GRCh38").ok(), ..lenient() };
     let (report, genes) = run(&[model], records(), named).unwrap();

@@ -129,10 +129,18 @@ impl Pass<'_> {
         }
         let displaced = self.totals.displaced;
         if displaced > 0 {
-            notes.push(format!(
-                "{displaced} variants' identifiers were met more than {NEAR} bases from the variant's place on this \
-                 assembly: those records were not used; is the assembly right?"
-            ));
+            notes.push(if self.panel.places_are_certain {
+                format!(
+                    "{displaced} variants' identifiers were met more than {NEAR} bases from the variant's place on this \
+                     assembly: those records were not used; is the assembly right?"
+                )
+            } else {
+                format!(
+                    "{displaced} variants were found by identifier more than {NEAR} bases from where the model has them: \
+                     the input is probably on another assembly than the model; name the input's by assembly=, so that \
+                     no position is taken for another variant's"
+                )
+            });
         }
         let late = self.ledger.late_records;
         if late > 0 {
