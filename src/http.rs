@@ -39,8 +39,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{from_fn_with_state, map_request};
+use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -210,8 +211,9 @@ pub fn router(state: Arc<AppState>) -> axum::Router {
         .with_state(state)
 }
 
-async fn no_such_route() -> Problem {
-    Problem::new(Kind::NoSuchRoute, "there is no such route: GET /docs lists them")
+async fn no_such_route(headers: HeaderMap) -> Response {
+    let problem = Problem::new(Kind::NoSuchRoute, "there is no such route: GET /docs lists them");
+    if negotiate::wants_page(&headers) { crate::web::problem_page(problem) } else { problem.into_response() }
 }
 
 async fn method_not_allowed() -> Problem {

@@ -17,7 +17,8 @@ pub struct Region {
 }
 
 impl Region {
-    /// Returns whether a text can only be meant as a region: a colon with a digit behind it, which no gene's name has.
+    /// Returns whether a text is probably meant as a region: it has a colon with a digit behind it. Some genomes have
+    /// genes with such names: look for the gene first.
     ///
     /// ```
     /// use tissuecast::genome::Region;

@@ -185,8 +185,9 @@ impl ListedGene {
 /// Returns the genes that all filters let through: the best matches of the text first, then genome order.
 pub(crate) fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Problem> {
     let reference = &dataset.reference;
-    let typed = query.one("query")?.filter(|text| Region::is_meant_by(text)).map(Region::parse).transpose();
-    let region = typed.map_err(|error| Problem::parameter("query", error.to_string()))?;
+    let meant = query.one("query")?.filter(|text| Region::is_meant_by(text) && lookup::gene(dataset, text).is_err());
+    let region =
+        meant.map(Region::parse).transpose().map_err(|error| Problem::parameter("query", error.to_string()))?;
     let text = query.one("query")?.map(|text| text.trim().to_uppercase()).filter(|text| !text.is_empty());
     if text.as_ref().is_some_and(|text| text.len() > LONGEST_QUERY) {
         return Err(Problem::parameter("query", format!("'query' is longer than {LONGEST_QUERY} bytes")));

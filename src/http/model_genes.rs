@@ -22,7 +22,8 @@ use crate::model::shelf::split_label;
 use crate::prediction::selection::Selection;
 
 const ITEMS_PER_PAGE: usize = 250;
-const MOST_ITEMS: usize = 10_000;
+/// Genes of one page at most.
+pub(crate) const MOST_ITEMS: usize = 10_000;
 
 /// A gene that a genotype model predicts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -249,7 +250,8 @@ pub(crate) async fn get_model_gene(
     Ok(Rendered::new(bytes, format, &served.card.version, Some(&served.digest)).respond(&headers))
 }
 
-fn variants(served: &ServedGenotypeModel, gene: &ModelGene) -> Vec<CountedVariant> {
+/// Returns the variants that a model counts for a gene, by position.
+pub(crate) fn variants(served: &ServedGenotypeModel, gene: &ModelGene) -> Vec<CountedVariant> {
     let model = &served.model;
     let table = model.variants();
     let total: f64 = gene.rows.clone().map(|row| model.importance(row)).sum();

@@ -95,6 +95,12 @@ impl Format {
     }
 }
 
+/// Returns whether a client asks for pages, as browsers do by naming `text/html`.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lines.any(|line| line.split(',').filter_map(range).any(|(range, weight)| range == "text/html" && weight > 0))
+}
+
 /// Reads one media range and its weight in thousandths; a range that cannot be read counts as absent.
 fn range(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);

@@ -68,7 +68,7 @@ pub(crate) async fn find(
         ("format" = Option<String>, Query, description = "`json`, `tsv`, `arrow` or `svg`; wins over `Accept`"),
         ("sort" = Option<String>, Query, description = "The plot's order: `gtex` (the default), `value` or `system` (by body system); tables stay in the dataset's order"),
         ("scale" = Option<String>, Query, description = "The plot's axis: `linear` (the default) or `log` (log(1 + x))"),
-        ("colours" = Option<String>, Query, description = "The plot's colours: `gtex` (the default) or `safe`, by body system, for any colour vision"),
+        ("colours" = Option<String>, Query, description = "The plot's colours: `gtex` (the default) or `safe`, for any colour vision: neighbouring body systems differ, and colours repeat"),
     ),
     responses(
         (status = 200, description = "The profile", content(

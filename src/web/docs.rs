@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
-use super::escape;
 use super::frame::{Page, Tab};
+use super::{capitalised, escape};
 use crate::http::problem::Kind;
 use operation::Operation;
 
@@ -157,11 +157,6 @@ fn inline(text: &str) -> String {
 /// Returns the parts of a text that are marked as code.
 fn marked(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
-}
-
-fn capitalised(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -35,7 +35,8 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
 }
 
 async fn show(state: State<Arc<AppState>>, query: Query, asked: (HeaderMap, Audit)) -> Result<Response, ProblemPage> {
-    respond(&state, Typed(query), &asked).await
+    let is_asked = query.all("chromosome").chain(query.all("tss")).next().is_some();
+    respond(&state, (Typed(query), is_asked), &asked).await
 }
 
 async fn impute(
@@ -51,22 +52,22 @@ async fn impute(
         };
         ProblemPage::new(Problem::new(kind, "the form could not be read: send it from this page"), Tab::Impute)
     })?;
-    respond(&state, Typed(pairs.0.into_iter().collect()), &asked).await
+    respond(&state, (Typed(pairs.0.into_iter().collect()), true), &asked).await
 }
 
 /// Answers with the form, with what is wrong in it, or with the profile; a format that is named gives the file.
 async fn respond(
     state: &AppState,
-    typed: Typed,
+    (typed, is_asked): (Typed, bool),
     (headers, audit): &(HeaderMap, Audit),
 ) -> Result<Response, ProblemPage> {
     let snapshot = state.snapshot();
     let failed = |problem: Problem| ProblemPage::new(problem, Tab::Impute);
     let dataset = snapshot.dataset(typed.optional("dataset")).map_err(failed)?;
     let view = View::parse(&typed.0).map_err(failed)?;
-    let mut wrong: Vec<Wrong> = Vec::new();
+    let mut wrong: Vec<Wrong> = typed.ambiguous(dataset);
     let mut shown = None;
-    if typed.optional("chromosome").is_some() || typed.optional("tss").is_some() {
+    if is_asked && wrong.is_empty() {
         match profile(state, dataset, &typed, audit).await {
             Ok(found) => shown = Some(found),
             Err(problem) if problem.kind() == Kind::InvalidItem => wrong = problem.details(None).errors,
@@ -184,11 +185,12 @@ impl Imputed {
         }
         content.push_str("</div>");
         self.reproduce(content, (typed, view), asked);
-        content.push_str("</section>");
         shown.missing(content);
         shown.neighbourhood(content);
         shown.promoter(content);
         shown.values(content);
+        // All of it is of the form as it was sent: another view replaces all of it.
+        content.push_str("</section>");
     }
 
     /// A link and a command line that give the same again.

@@ -17,13 +17,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use super::frame::{Page, Tab, curl, html};
-use super::{escape, path_segment};
+use super::{count, escape, path_segment};
 use crate::genome::Tissue;
 use crate::http::admin::Refusal;
 use crate::http::extract::{Query, Segment};
 use crate::http::state::{AppState, LoadedDataset, Snapshot, unknown_model};
 use crate::model::shelf::{Shelved, split_label};
-use parts::{Headline, count, table};
+use parts::{Headline, table};
 
 const STYLES: &[&str] = &["models.css"];
 /// How many names are suggested for one that is not loaded.

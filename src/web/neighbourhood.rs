@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::plot::FONT;
-use super::{escape, path_segment};
+use super::{escape, path_segment, round_step};
 use crate::genome::{Locus, Position, Region, Strand};
 use crate::reference::{GeneIndex, Reference};
 
@@ -198,9 +198,7 @@ fn lanes(ruler: &Ruler<'_>, genes: &[Placed<'_>]) -> Vec<usize> {
 
 fn axis(out: &mut String, ruler: &Ruler<'_>, bottom: f32) {
     let (first, last) = ruler.ends();
-    let rough = f64::from(last - first) / 6.0;
-    let power = 10.0_f64.powi(rough.max(1.0).log10().floor() as i32);
-    let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough).unwrap_or(10.0);
+    let step = round_step((f64::from(last - first) / 6.0).max(1.0));
     let _ = write!(
         out,
         "<line class=\"tc-line\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{AXIS}\" y2=\"{AXIS}\" stroke=\"#5b6570\"/>\
@@ -252,9 +250,11 @@ fn draw(out: &mut String, ruler: &Ruler<'_>, (gene, suffix): (&Placed<'_>, &str)
     );
     let label = if named {
         let weight = if gene.role == Role::Own { "700" } else { "400" };
+        let longest = WIDTH - 6.7 * gene.name.chars().count() as f32;
         format!(
-            "<text class=\"tc-ink\" x=\"{from:.1}\" y=\"{}\" font-size=\"10.5\" font-style=\"italic\" font-weight=\"{weight}\" \
+            "<text class=\"tc-ink\" x=\"{:.1}\" y=\"{}\" font-size=\"10.5\" font-style=\"italic\" font-weight=\"{weight}\" \
              fill=\"#17202a\" aria-hidden=\"true\">{name}</text>",
+            from.min(longest.max(0.0)),
             bottom + 10.0
         )
     } else {

@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(axis.ticks().collect::<Vec<_>>(), [0.0, 1.0, 10.0, 100.0, 1_000.0, 10_000.0]);
         assert!(axis.x(30.0) > axis.x(3.0) + 50.0 && (axis.x(0.0) - Layout::WIDE.bars.0).abs() < 1e-3);
         let plain = svg(&one, seen("colours=safe"));
-        assert!(plain.contains("#CC79A7") && !plain.contains("#EEEE00"), "brain in a colour that all tell apart");
+        assert!(plain.contains("#D55E00") && !plain.contains("#EEEE00"), "brain in a colour that all tell apart");
         assert_eq!(seen("sort=value&scale=log").query(), "&sort=value&scale=log");
         assert_eq!(View::default().query(), "");
         let wrong = [("sort".to_owned(), "size".to_owned())].into_iter().collect();

@@ -16,6 +16,7 @@ use super::frame::{Page, ProblemPage, Tab, curl};
 use crate::http::extract::Query;
 use crate::http::state::{AppState, HttpLimits, Snapshot};
 use crate::model::expression::ServedGenotypeModel;
+use crate::model::shelf::label;
 
 /// Returns the page's route.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -51,7 +52,8 @@ async fn predict(state: State<Arc<AppState>>, query: Query, headers: HeaderMap) 
     let page = Page {
         title: "Predict expression",
         tab: Tab::Predict,
-        scripts: &["predict.js"],
+        // Without a model there is no form to be at work on.
+        scripts: if snapshot.expression_models.is_empty() { &[] } else { &["predict.js"] },
         styles: &["predict.css"],
         search: "",
         content: &content,
@@ -91,16 +93,14 @@ fn models(content: &mut String, snapshot: &Snapshot, query: &Query) {
     let mut first = wanted.is_empty();
     for model in snapshot.expression_models.defaults() {
         let card = &model.card;
-        let label = format!("{}@{}", card.name, card.version);
-        let chosen =
-            std::mem::take(&mut first) || wanted.contains(&card.name.as_str()) || wanted.contains(&label.as_str());
+        let chosen = std::mem::take(&mut first)
+            || wanted.iter().any(|named| *named == card.name || *named == label(&card.name, &card.version));
         let _ = write!(
             content,
-            "<label><input type=\"checkbox\" name=\"model\" value=\"{}\" data-genes=\"{}\" data-label=\"{}\"{}> {} \
+            "<label><input type=\"checkbox\" name=\"model\" value=\"{}\" data-genes=\"{}\"{}> {} \
              <small>{}</small></label>",
             escape(&card.name),
             card.genes,
-            escape(&label),
             if chosen { " checked" } else { "" },
             escape(&card.name),
             escape(&about(model)),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::frame::select;
 use super::neighbourhood::{self, Subject};
 use super::plot::{self, CHOICES, Layout, View};
-use super::{escape, path_segment, rounded};
+use super::{capitalised, counted, escape, path_segment, rounded};
 use crate::completion::{fold_range, median};
 use crate::genome::{Locus, Promoter, Strand};
 use crate::http::answer::{ProfileAnswer, Source, TissueAnswer};
@@ -34,12 +34,13 @@ impl Shown<'_> {
     pub(super) fn facts(&self, content: &mut String) {
         let (profile, gene) = (self.profile, &self.profile.gene);
         let version = gene.version.map_or(String::new(), |version| format!(".{version}"));
+        let assembly = &self.dataset.reference.dataset().assembly;
         let place = match (&gene.chromosome, gene.start, gene.end, gene.strand, gene.tss) {
             (Some(chromosome), Some(start), Some(end), Some(strand), _) => {
-                format!("{chromosome}:{start}-{end} ({strand} strand)")
+                format!("{chromosome}:{start}-{end} ({strand} strand), {assembly}")
             }
             (Some(chromosome), _, _, Some(strand), Some(tss)) => {
-                format!("{chromosome}:{tss} ({strand} strand), the start of transcription")
+                format!("{chromosome}:{tss} ({strand} strand), {assembly}, the start of transcription")
             }
             _ => "not in the annotation".to_owned(),
         };
@@ -86,12 +87,15 @@ impl Shown<'_> {
     /// How sure the imputed values are, in a sentence.
     fn certainty(&self) -> Option<String> {
         let imputed = || self.profile.tissues.iter().filter(|one| one.source == Source::Imputed);
-        let range = median(imputed().filter_map(|one| fold_range(one.lower, one.upper)))?;
-        let count = imputed().count();
-        let tissues = if count == 1 { "1 imputed tissue".to_owned() } else { format!("{count} imputed tissues") };
+        let ranges = || imputed().filter_map(|one| Some((fold_range(one.lower, one.upper)?, one.name.as_str())));
+        let range = median(ranges().map(|(range, _)| range))?;
+        let (widest, least_sure) = ranges().max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(format!(
-            "{tissues}; the upper end of an interval is {} times its lower end (median, each with 1 added)",
-            rounded(range)
+            "of {}, the upper end of the interval is {} times its lower end in the middle one and {} times in the least \
+             sure, {least_sure} (each end with 1 added)",
+            counted(imputed().count(), "imputed tissue"),
+            rounded(range),
+            rounded(widest),
         ))
     }
 
@@ -272,8 +276,8 @@ impl Shown<'_> {
             "<h2>Values</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Values by tissue\"><table>\
              <caption>By tissue, in {}; relative is 0 at the lowest tissue and 1 at the highest; fold range is (1 + upper) ÷ \
              (1 + lower), 1 would be certain</caption><thead><tr><th scope=\"col\">tissue</th><th scope=\"col\" \
-             class=\"number\">value</th><th scope=\"col\" class=\"number\">interval</th><th scope=\"col\" class=\"number\">fold \
-             range</th><th scope=\"col\" class=\"number\">relative</th><th scope=\"col\">source</th></tr></thead><tbody>",
+             class=\"number\">value</th><th scope=\"col\" class=\"number\">interval</th><th scope=\"col\" class=\"number minor\">fold \
+             range</th><th scope=\"col\" class=\"number minor\">relative</th><th scope=\"col\">source</th></tr></thead><tbody>",
             profile.unit.to_uppercase()
         );
         let cell = |value: Option<f32>| value.map_or("–".to_owned(), rounded);
@@ -287,7 +291,7 @@ impl Shown<'_> {
             let _ = write!(
                 content,
                 "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{interval}</td><td \
-                 class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"{source}\">{shown}</td></tr>",
+                 class=\"number minor\">{}</td><td class=\"number minor\">{}</td><td class=\"{source}\">{shown}</td></tr>",
                 escape(&one.name),
                 cell(one.value),
                 fold_range(one.lower, one.upper).map_or(String::new(), rounded),
@@ -296,11 +300,6 @@ impl Shown<'_> {
         }
         content.push_str("</tbody></table></div>");
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Returns the names of the parameters of a view.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
 use super::frame::{Page, ProblemPage, Tab, search_form};
-use super::{escape, neighbourhood, path_segment};
+use super::{counted, escape, neighbourhood, path_segment};
 use crate::genome::Region;
 use crate::http::extract::Query;
 use crate::http::problem::{Kind, Problem};
@@ -135,25 +135,19 @@ fn answer(snapshot: &Snapshot, query: &Query, typed: &str) -> Result<Response, P
     let named = query.one("dataset")?;
     let suffix = named.map_or(String::new(), |name| format!("?dataset={}", path_segment(name)));
     let dataset = snapshot.dataset(named)?;
+    let Err(missed) = lookup::gene(dataset, typed) else {
+        return Ok(Redirect::to(&format!("/genes/{}{suffix}", path_segment(typed))).into_response());
+    };
     let region = Region::is_meant_by(typed).then(|| Region::parse(typed)).transpose();
     let region = region.map_err(|error| Problem::parameter("query", error.to_string()))?;
-    let missed = match (&region, lookup::gene(dataset, typed)) {
-        (None, Ok(_)) => return Ok(Redirect::to(&format!("/genes/{}{suffix}", path_segment(typed))).into_response()),
-        (None, Err(problem)) => Some(problem),
-        (Some(_), _) => None,
-    };
     let found = genes::search(dataset, query)?;
     if found.is_empty() {
-        let nowhere = || {
-            Problem::new(
-                Kind::UnknownGene,
-                format!("dataset '{}' has no gene in {typed}", dataset.reference.dataset().name),
-            )
-        };
-        return Err(missed.unwrap_or_else(nowhere));
+        let name = &dataset.reference.dataset().name;
+        let nowhere = |region| Problem::new(Kind::UnknownGene, format!("dataset '{name}' has no gene in {region}"));
+        return Err(region.map_or(missed, nowhere));
     }
     let page = query.number("page", 0, 0..=found.len().div_ceil(PAGE) - 1)?;
-    let mut content = format!("<h1>{} {} for “{}”</h1>", found.len(), plural(found.len()), escape(typed));
+    let mut content = format!("<h1>{} for “{}”</h1>", counted(found.len(), "gene"), escape(typed));
     if let Some(region) = &region {
         let drawn = neighbourhood::svg(&dataset.reference, region, None, |_| false, &suffix);
         let _ = write!(content, "<div class=\"card plot\">{drawn}</div>");
@@ -166,10 +160,6 @@ fn answer(snapshot: &Snapshot, query: &Query, typed: &str) -> Result<Response, P
     let search = search_form(snapshot, typed, named);
     let title = format!("Genes for {typed}");
     Ok(Page { title: &title, tab: Tab::Genes, scripts: &[], styles: &[], search: &search, content: &content }.respond())
-}
-
-const fn plural(count: usize) -> &'static str {
-    if count == 1 { "gene" } else { "genes" }
 }
 
 fn listing<'a>(

@@ -15,15 +15,19 @@ export function cohort(name) {
 export const VCF = cohort("geno.vcf.gz");
 export const PLINK = ["geno.bed", "geno.bim", "geno.fam"].map(cohort);
 
-/** What the service answers to the same genotypes, asked for beside the browser. */
-export async function predicted(query, body, type) {
+/** What the service answers to the same genotypes, letter by letter, asked for beside the browser. */
+export async function answerTo(query, body, type) {
   const answer = await fetch(new URL(`/v1/predictions?model=cohort${query}`, address), {
     method: "POST",
     body,
     headers: type && { "content-type": type },
   });
   assert.equal(answer.status, 200);
-  return answer.json();
+  return answer.text();
+}
+
+export async function predicted(...asked) {
+  return JSON.parse(await answerTo(...asked));
 }
 
 export async function predictedOfVcf(query = "") {
@@ -64,31 +68,39 @@ export function map(page) {
   return page.getByRole("application", { name: /heat map/i });
 }
 
-/** Waits until what is said of the map's cell is new, and returns the part of it that is asked for. */
-export async function heard(page, isNew, part = /.*/) {
+/** Presses a key and returns what is said of the cell of the map that it leads to. */
+export async function told(page, key) {
   const said = page.getByRole("status").filter({ hasText: /person .*gene / });
-  for (let i = 0; i < 400; i += 1) {
-    const now = await said.innerText();
-    if (isNew(now)) return part.exec(now).at(-1);
-    await page.waitForTimeout(25);
-  }
-  return assert.fail(`nothing new is said of a cell, but '${await said.innerText()}'`);
+  // What was said before is not to be taken for it.
+  await said.evaluateAll((all) => all.forEach((one) => one.replaceChildren()));
+  await page.keyboard.press(key);
+  return said.innerText();
+}
+
+/** Moves to the map's first cell and returns what is said of it. */
+export async function firstCell(page) {
+  await map(page).focus();
+  await told(page, "Home");
+  return told(page, "Shift+ArrowUp"); // Ten people up.
+}
+
+/** Finds a gene by the map's field, and waits until it is shown. */
+export async function find(page, gene) {
+  await page.getByLabel("Find a gene").fill(gene);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: gene, exact: true }).waitFor();
 }
 
 /** Moves to a cell of the map by keyboard and returns what is said of it. */
 export async function cell(page, person, gene) {
-  await map(page).focus();
-  await page.keyboard.press("Home");
-  await page.keyboard.press("Shift+ArrowUp"); // Ten people: to the first one.
-  const passed = [await heard(page, () => true)];
+  const passed = [await firstCell(page)];
   for (const [key, wanted] of [
     ["ArrowDown", new RegExp(`person ${person}\\b`)],
     ["ArrowRight", new RegExp(`gene ${gene}\\b`)],
   ]) {
     while (!wanted.test(passed.at(-1))) {
       if (passed.length > 30) assert.fail(`${person} and ${gene} are not among ${passed.join("; ")}`);
-      await page.keyboard.press(key);
-      passed.push(await heard(page, (said) => said !== passed.at(-1)));
+      passed.push(await told(page, key));
     }
   }
   return passed.at(-1);

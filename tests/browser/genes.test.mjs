@@ -69,6 +69,44 @@ test("suggestions close with Escape, and what was typed stays", async (page) => 
   await page.waitForURL(/\/genes\/SIM1\b/);
 });
 
+test("suggestions that come late stay closed", async (page) => {
+  await visit(page, "/");
+  let go;
+  await page.route(/\/v1\/genes\?/, async (route) => {
+    await new Promise((resolve) => (go = resolve));
+    await route.continue().catch(() => {}); // The page may have taken it back.
+  });
+  const search = page.getByRole("combobox", SEARCH);
+  for (const key of ["Escape", "Tab"]) {
+    await search.fill("");
+    const asked = page.waitForRequest(/\/v1\/genes\?/);
+    await page.keyboard.type("SIM1");
+    await asked;
+    await page.keyboard.press(key);
+    go();
+    await page.waitForTimeout(300); // Nothing is to come of it.
+    assert.equal(await page.getByRole("option").count(), 0, key);
+    assert.equal(await search.getAttribute("aria-expanded"), "false", key);
+  }
+});
+
+test("a region is asked for once it is whole, and no former suggestions stay till then", async (page) => {
+  const asked = [];
+  page.on("request", (request) => asked.push(new URL(request.url()).searchParams.get("query")));
+  await visit(page, "/");
+  const search = page.getByRole("combobox", SEARCH);
+  await search.fill("SIM1");
+  await page.getByRole("option").first().waitFor();
+  await search.fill("chr1:1,000,000-");
+  await page.getByRole("option").first().waitFor({ state: "hidden" });
+  for (const digit of "1,137,000") {
+    await page.keyboard.type(digit);
+    await page.waitForTimeout(120); // Longer than the page waits for the next letter.
+  }
+  await page.getByRole("option").first().waitFor();
+  assert.deepEqual(asked.filter(Boolean), ["SIM1", "chr1:1,000,000-1,137,000"]);
+});
+
 test("order, scale and colours change the plot, and the address brings the view back", async (page, context) => {
   const values = await valuesOf("SIM34");
   await visit(page, "/genes/SIM34");
@@ -101,6 +139,37 @@ test("order, scale and colours change the plot, and the address brings the view 
   assert.deepEqual(await bars(other), sorted);
   await axe(other, "a gene on a logarithmic scale in colours for the colour-blind");
   await picture(other, "gene by value, log, safe");
+});
+
+test("a view that comes late does not replace a later one", async (page) => {
+  await visit(page, "/genes/SIM34");
+  let go;
+  const held = new Promise((resolve) => (go = resolve));
+  await page.route(/\/genes\/SIMG000034\?/, async (route) => {
+    if (!/scale=log/.test(route.request().url())) await held;
+    await route.continue().catch(() => {}); // The page may have taken it back.
+  });
+  const first = page.waitForRequest(/sort=value/);
+  await page.getByLabel("Order").selectOption("value");
+  await first;
+  await page.getByLabel("Scale").selectOption("log");
+  await page.waitForURL(/scale=log/);
+  go();
+  await page.waitForTimeout(300); // Nothing is to come of it.
+  assert.match(page.url(), /sort=value.*scale=log/);
+  assert.equal(await page.getByLabel("Scale").inputValue(), "log");
+});
+
+test("a view that cannot be fetched is loaded as a page", { tolerated: [/ERR_FAILED/] }, async (page) => {
+  await visit(page, "/genes/SIM34");
+  await page.route(/\/genes\/SIMG000034\?/, (route) =>
+    route.request().resourceType() === "fetch" ? route.abort() : route.continue(),
+  );
+  const loaded = page.waitForRequest((request) => request.isNavigationRequest());
+  await page.getByLabel("Order").selectOption("value");
+  assert.match((await loaded).url(), /sort=value/);
+  await page.waitForURL(/sort=value/);
+  assert.equal(await page.getByLabel("Order").inputValue(), "value");
 });
 
 test("order and scale work without scripts", { javaScriptEnabled: false }, async (page) => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { add, answered, changed, choose, map, moved, predict } from "./cohort.mjs";
-import { axe, picture, test, visit } from "./support.mjs";
+import { axe, focused, picture, test, visit } from "./support.mjs";
 
 for (const [by, said] of [
   [1, /would match if its positions on GRCh38 are one too high/],
@@ -28,14 +28,27 @@ for (const [by, said] of [
 test("the wrong assembly is found out, and one button puts it right", { expected: [422] }, async (page) => {
   await visit(page, "/predict");
   const wrong = (line) => (line.startsWith("##contig=<ID=1>") ? ["##contig=<ID=1,assembly=GRCh37>"] : moved(0)(line));
-  await add(page, await changed(wrong));
+  const file = await changed(wrong);
+  await add(page, file);
   await choose(page);
   await predict(page);
   await page
     .getByText(/% of what was sampled would match if its positions are on GRCh38/)
     .first()
     .waitFor();
-  await page.getByRole("button", { name: /GRCh38/ }).click();
+  // Without the file there is nothing to send again: the button leads to what says so.
+  const again = page.getByRole("button", { name: /GRCh38/ });
+  await page.getByRole("button", { name: "Remove changed.vcf" }).click();
+  await page.getByText("Add genotypes: a file, or JSON.").waitFor();
+  assert.match(await focused(page), /Files of genotypes/);
+  await again.click();
+  assert.match(await page.locator(":focus").innerText(), /Add genotypes/);
+  await add(page, file);
+  await page
+    .getByRole("status")
+    .filter({ hasText: /VCF.*9 people/ })
+    .waitFor();
+  await again.click();
   await answered(page);
   assert.equal(await page.getByLabel("Assembly of the positions").inputValue(), "GRCh38");
 });

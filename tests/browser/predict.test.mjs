@@ -13,14 +13,16 @@ import {
   cell,
   choose,
   cohort,
-  heard,
+  find,
+  firstCell,
   map,
   predict,
   predicted,
   predictedOfVcf,
   send,
+  told,
 } from "./cohort.mjs";
-import { axe, download, fits, picture, rowsOf, shell, shows, test, visit } from "./support.mjs";
+import { axe, download, fits, focused, picture, rowsOf, shell, shows, test, visit } from "./support.mjs";
 
 /** Kinds that the page calls by other words than the API. */
 const CALLED = { strand_flipped: "other strand", strand_flipped_swapped: "other strand, swapped" };
@@ -130,34 +132,81 @@ test("a cell of the heat map, its gene and its person by keyboard", async (page)
   await picture(page, "predict gene and person");
 });
 
+test("contributions that come late are not shown under another gene", async (page) => {
+  // The thread gets its question only when the test lets it.
+  await page.addInitScript(() => {
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (message.command !== "explain") return post.call(this, message, ...rest);
+      this.addEventListener("message", ({ data }) => (window.isExplained ||= data.id === message.id));
+      window.letExplain = () => post.call(this, message, ...rest);
+    };
+  });
+  await send(page, VCF);
+  const explain = async (gene) => {
+    await find(page, gene);
+    await page.getByRole("button", { name: "What makes up these values?" }).click();
+    await page.waitForFunction(() => window.letExplain);
+  };
+  await explain("GENE7");
+  await find(page, "GENE5");
+  await page.evaluate(() => window.letExplain());
+  await page.waitForFunction(() => window.isExplained);
+  const contributions = page.getByRole("heading", { name: /^What makes up / });
+  assert.equal(await contributions.count(), 0);
+  await page.evaluate(() => delete window.letExplain);
+  await explain("GENE5");
+  await page.evaluate(() => window.letExplain());
+  assert.match(await contributions.innerText(), /value of GENE5$/);
+});
+
+test("a download that is on its way outlasts the choice of a gene, and nothing drops it", async (page) => {
+  await send(page, VCF);
+  let go;
+  const held = new Promise((resolve) => (go = resolve));
+  await page.route(/format=tsv/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.getByRole("button", { name: "TSV" }).click();
+  const progress = page.getByRole("progressbar", { name: "Asking for TSV" });
+  await progress.waitFor();
+  await find(page, "GENE7");
+  assert.ok(await progress.isVisible());
+  await page.getByRole("button", { name: "What makes up these values?" }).click();
+  await page
+    .getByRole("status")
+    .filter({ hasText: /still on its way/ })
+    .waitFor();
+  const tsv = await download(page, async () => go());
+  assert.match(tsv.name, /\.tsv$/);
+  await progress.waitFor({ state: "hidden" });
+});
+
 test("the map is clustered, enlarged, searched and clicked", async (page) => {
   const answer = await predictedOfVcf();
   await send(page, VCF);
+  let said = "";
   const peopleDown = async () => {
-    await map(page).focus();
-    await page.keyboard.press("Home");
-    await page.keyboard.press("Shift+ArrowUp");
-    await page.waitForTimeout(200); // What was said before is not to be read for the first.
     const people = [];
     for (let i = 0; i < 9; i += 1) {
-      if (i > 0) await page.keyboard.press("ArrowDown");
-      people.push(await heard(page, (said) => !people.some((one) => said.includes(one)), /person (\S+),/));
+      said = i === 0 ? await firstCell(page) : await told(page, "ArrowDown");
+      people.push(/person (\S+),/.exec(said)[1]);
     }
     return people;
   };
   assert.deepEqual(await peopleDown(), answer.samples);
+  await page.getByLabel("Order").focus();
   await page.getByLabel("Order").selectOption({ label: "clustered" });
   await page.getByText(/Clustered by average linkage/).waitFor();
+  assert.match(await focused(page), /combobox "Order"/);
   const clustered = await peopleDown();
   assert.deepEqual(clustered.toSorted(), answer.samples, "everybody is there once");
   assert.notDeepEqual(clustered, answer.samples, "in another order");
 
   // The cursor stands in the first column: it is found again by a click, after another gene was looked at.
-  const first = await heard(page, () => true, /gene (GENE\d+)/);
-  const other = first === "GENE5" ? "GENE7" : "GENE5";
-  await page.getByLabel("Find a gene").fill(other);
-  await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: other, exact: true }).waitFor();
+  const [, first] = /gene (GENE\d+)/.exec(said);
+  await find(page, first === "GENE5" ? "GENE7" : "GENE5");
   await page.getByRole("group", { name: "Zoom" }).getByRole("button", { name: "Zoom in" }).click();
   await map(page).focus();
   for (const key of ["+", "-", "0"]) await page.keyboard.press(key);

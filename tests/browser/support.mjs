@@ -146,7 +146,9 @@ export async function axe(page, what = page.url()) {
 
 /** Fails where the document is wider than the window; what may be wider scrolls within its own frame. */
 export async function fits(page, what = page.url()) {
-  const wide = await page.evaluate(() => {
+  const wide = await page.evaluate(async () => {
+    // What draws itself anew for another width does so with the next frame.
+    for (let i = 0; i < 2; i += 1) await new Promise(requestAnimationFrame);
     const root = document.documentElement;
     if (root.scrollWidth <= root.clientWidth) return null;
     const inFrame = (element) => {

@@ -122,13 +122,14 @@ async fn a_genotype_models_card_has_plots_tables_and_its_best_genes() {
     let row = page.find("<span>linear</span> <span class=\"badge\">this model</span>").unwrap();
     let baseline = page.find("<span>elastic-net</span> <span class=\"badge\">baseline</span>").unwrap();
     assert!(row < baseline, "the better method comes first");
-    for text in ["0.113 to 0.133", "3 of 4 rows", "/predict?model=blood@1", "What the numbers do not mean"] {
+    for text in ["0.113 to 0.133", "3 of 4 rows", "/predict?model=blood\"", "What the numbers do not mean"] {
         assert!(page.contains(text), "{text}");
     }
     for gene in ["ENSG00000000001.4", "ENSG00000000002.1"] {
-        let link = format!("/v1/models/blood@1/genes/{gene}");
-        assert!(page.contains(&format!("<a href=\"{link}\">")), "{link}");
-        assert_eq!(app.get(&link).await.status, StatusCode::OK);
+        let link = format!("/models/blood@1?gene={gene}");
+        assert!(page.contains(&format!("<a href=\"{link}#gene\">")), "{link}");
+        let found = app.get(&link).await.text();
+        assert!(found.contains("aria-label=\"Variants of the gene\""), "{link}");
     }
     assert_eq!(app.get("/v1/models/blood@1").await.status, StatusCode::OK);
 }
@@ -138,6 +139,11 @@ async fn a_gene_is_looked_up_without_scripts() {
     let app = setup().build();
     let found = app.get("/models/liver?gene=beta").await.text();
     assert!(found.contains("aria-label=\"The gene that was looked up\"") && found.contains("value=\"beta\""));
+    assert!(found.contains("<th scope=\"row\">rs4</th><td>chr12:400</td><td>G&gt;A</td>"), "{found}");
+    assert!(found.contains("<td class=\"number\">100 %</td>"), "one variant has all the importance");
+    let json = "/v1/models/liver@1/genes/ENSG00000000002.1";
+    assert!(found.contains(json));
+    assert_eq!(app.get(json).await.status, StatusCode::OK);
     let none = app.get("/models/liver?gene=%3Cb%3E").await.text();
     assert!(none.contains("predicts no gene ‘&lt;b&gt;’"));
 }

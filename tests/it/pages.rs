@@ -139,11 +139,21 @@ async fn what_is_not_found_is_said_on_a_page_with_nearest_names() {
 }
 
 #[tokio::test]
+async fn a_browser_that_is_led_astray_gets_a_page_and_a_program_a_problem() {
+    let app = Setup::default().build();
+    let answer = app.get_with("/nowhere", ("accept", "text/html,application/xhtml+xml,*/*;q=0.8")).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    check(&answer);
+    assert_eq!(app.get_with("/nowhere", ("accept", "*/*")).await.problem(), "/problems/no-such-route");
+}
+
+#[tokio::test]
 async fn a_new_gene_is_imputed_by_a_form_as_by_the_api() {
     let app = Setup::default().build();
     let page = check(&app.get("/impute").await);
     assert!(page.contains("name=\"observed.Brain_Cortex\"") && !page.contains("<svg "));
-    let fields = "id=mine&chromosome=12&tss=11%2C000&strand=%2B&promoter=%3Emy+gene%0AACGT%0AACG&observed.Liver=2%2C5&observed.Lung=";
+    assert!(page.contains("<option value=\"protein_coding\">") && page.contains("Positions are those of GRCh38"));
+    let fields = "id=mine&biotype=protein+coding&chromosome=12&tss=11%2C000&strand=%2B&promoter=%3Emy+gene%0AACGT%0AACG&observed.Liver=2%2C5&observed.Lung=";
     let answer = send_form(&app, fields).await;
     assert_eq!(answer.status, StatusCode::OK);
     let page = check(&answer);
@@ -154,7 +164,7 @@ async fn a_new_gene_is_imputed_by_a_form_as_by_the_api() {
             || page.contains("7 bases on the gene's own strand")
     );
     assert!(page.contains("value=\"11,000\"") && page.contains("&gt;my gene\nACGT"), "what was typed is still there");
-    let posted = serde_json::json!({"genes": [{"id": "mine", "chromosome": "12", "tss": 11_000, "strand": "+",
+    let posted = serde_json::json!({"genes": [{"id": "mine", "biotype": "protein_coding", "chromosome": "12", "tss": 11_000, "strand": "+",
         "promoter": "ACGTACG", "observed": {"Liver": 2.5}}]});
     let api = app.post("/v1/profiles", &posted).await.json()["data"][0].clone();
     let file = send_form(&app, &format!("{fields}&format=json")).await;
@@ -177,6 +187,8 @@ async fn what_is_wrong_with_a_new_gene_is_said_beside_its_field() {
         ("chromosome=12&tss=11000", "strand", "is missing"),
         ("tss=11000&strand=-", "chromosome", "is missing"),
         ("chromosome=12&tss=1&strand=-&observed.Liver=many", "observed.Liver", "is not a number"),
+        ("chromosome=12&tss=1&strand=-&observed.Liver=1%2C234", "observed.Liver", "could be 1234 or 1.234"),
+        ("id=nothing+else", "chromosome", "is missing"),
     ] {
         let answer = send_form(&app, fields).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{fields}");
@@ -197,14 +209,15 @@ async fn the_page_for_genotypes_knows_models_and_limits() {
     let app = Setup { limits, ..Setup::predicting() }.build();
     let page = check(&app.get("/predict").await);
     assert!(page.contains("data-max-bytes=\"1234\"") && page.contains("data-max-values=\"99\""));
-    assert!(page.contains("value=\"blood\" data-genes=\"2\" data-label=\"blood@1\" checked> blood"), "{page}");
-    assert!(page.contains("value=\"liver\" data-genes=\"1\" data-label=\"liver@1\"> liver"));
+    assert!(page.contains("value=\"blood\" data-genes=\"2\" checked> blood"), "{page}");
+    assert!(page.contains("value=\"liver\" data-genes=\"1\"> liver"));
     assert!(page.contains("<noscript>") && page.contains("<option>GRCh38</option>") && !page.contains("{assemblies}"));
     let chosen = check(&app.get("/predict?model=liver&gene=BETA").await);
     assert!(chosen.contains("aria-describedby=\"genes-help\">BETA</textarea>"));
-    assert!(chosen.contains("data-label=\"liver@1\" checked>") && !chosen.contains("data-label=\"blood@1\" checked>"));
+    assert!(chosen.contains("data-genes=\"1\" checked> liver") && !chosen.contains("checked> blood"));
     let none = check(&Setup::default().build().get("/predict").await);
     assert!(none.contains("tissuecast models import") && !none.contains("<form id=\"predict\""));
+    assert!(!none.contains("predict.js"), "there is no form to be at work on");
 }
 
 #[tokio::test]

@@ -151,9 +151,9 @@ export class MapCanvas {
       wheel: (event) => {
         // Who only scrolls past the map does not mean it; at either end of the zoom the page scrolls on.
         if (document.activeElement !== this.canvas && !event.ctrlKey) return;
-        if (this.zoomBy(1.0015 ** -clamp(event.deltaY * (event.deltaMode ? 30 : 1), -400, 400), at(event))) {
-          event.preventDefault();
-        }
+        const isZoomed = this.zoomBy(1.0015 ** -clamp(event.deltaY * (event.deltaMode ? 30 : 1), -400, 400), at(event));
+        // With Ctrl the browser would make the whole page larger.
+        if (isZoomed || event.ctrlKey) event.preventDefault();
       },
       pointerdown: (event) => {
         this.canvas.setPointerCapture(event.pointerId);

@@ -30,13 +30,27 @@ export const count = (n) => n.toLocaleString("en");
 /** "1 person", "280 people". */
 export const several = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
-/** A measured number with as many digits as say something. */
-export function number(value) {
+/** How many decimals tell numbers a step apart. */
+const decimalsOf = (step) => -Math.floor(Math.log10(step) + 1e-9);
+
+/** A measured number with as many digits as say something: three, or those that tell it from one a step away. */
+export function number(value, step = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "unknown";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+  const digits = step > 0 ? Math.min(15, Math.max(3, 1 + decimalsOf(step) - decimalsOf(size))) : 3;
+  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
   return text.replace("-", "−");
+}
+
+/** A number of an axis: all have the decimals of its step; `most` is the largest beside it. */
+export function stepped(value, step, most) {
+  if (value === 0) return "0";
+  const isPlain = most < 1e5 && most >= 1e-3;
+  const text = isPlain
+    ? value.toFixed(Math.max(0, decimalsOf(step)))
+    : value.toExponential(Math.max(0, decimalsOf(step) - decimalsOf(Math.abs(value))));
+  return text.replaceAll("-", "−");
 }
 
 /** A share as a percentage that never rounds something to nothing, nor almost all to all. */
@@ -76,11 +90,15 @@ export function focusOn(heading) {
   heading.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
 }
 
-/** Round steps of an axis from low to high. */
-export function ticks(low, high, about = 6) {
+/** The round step of an axis from low to high. */
+export function tickStep(low, high, about) {
   const raw = (high - low) / about || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((one) => one * power >= raw);
+  return power * [1, 2, 5, 10].find((one) => one * power >= raw);
+}
+
+/** The places on an axis from low to high. */
+export function ticks(low, high, step) {
   const found = [];
   for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push(at * step || 0);
   return found;

@@ -1,6 +1,6 @@
 // Saving what is there, and the curl line that asks for the same.
 
-import { el } from "./predict-dom.js";
+import { el, svg, theme } from "./predict-dom.js";
 
 /** Saves a blob under a name. */
 export function save(blob, name) {
@@ -25,10 +25,7 @@ export function saveSvg(drawing, name) {
     element.removeAttribute("class");
   });
   const { width, height } = drawing.viewBox.baseVal;
-  const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  const fill = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
-  for (const [key, value] of Object.entries({ width, height, fill })) paper.setAttribute(key, value);
-  copy.prepend(paper);
+  copy.prepend(svg("rect", { width, height, fill: theme("--paper") }));
   copy.removeAttribute("class");
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);

@@ -56,7 +56,7 @@ async function* pieces(stream) {
 const inflated = (blob) => pieces(blob.stream().pipeThrough(new DecompressionStream("gzip")));
 
 /** A file's bytes, decompressed where it is gzip; bgzip is many gzip members, which browsers do not read on from. */
-export async function* content(file) {
+async function* content(file) {
   const start = await head(file, 18);
   if (!isGzip(start)) {
     yield* pieces(file.stream());

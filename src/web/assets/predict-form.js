@@ -72,6 +72,9 @@ function review() {
   byId("models-count").textContent = `${count(models().length)} of ${count(boxes.length)} chosen`;
 }
 
+/** Whether nothing stands in the way of sending. */
+export const isReady = () => !byId("send").disabled;
+
 /** Keeps the buttons from starting a second request. */
 export function setBusy(busy) {
   isBusy = busy;
@@ -91,7 +94,10 @@ async function recognise(found) {
         type: "button",
         class: "quiet",
         "aria-label": `Remove ${file.name}`,
-        onclick: () => choose(chosen.filter((one) => one !== file)),
+        onclick: () => {
+          choose(chosen.filter((one) => one !== file));
+          byId("files").focus();
+        },
       },
       "Remove",
     );
@@ -146,6 +152,9 @@ function wireFiles() {
       recognise(pasted.value.trim() ? recogniseText(pasted.value) : null);
     }, 250);
   });
+  // Who comes back to the page finds the fields as they were left.
+  if (field.files.length > 0) add(field.files);
+  else if (pasted.value.trim()) recognise(recogniseText(pasted.value));
 }
 
 function wireModels() {
@@ -156,6 +165,8 @@ function wireModels() {
     const text = filter.value.trim().toLowerCase();
     for (const box of boxes) rowOf(box).hidden = !rowOf(box).textContent.toLowerCase().includes(text);
   });
+  // It sends nothing: it is no field of the request.
+  filter.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
   const set = (checked, isMeant) => () => {
     for (const box of boxes.filter(isMeant)) box.checked = checked;
     review();
@@ -177,7 +188,7 @@ export function wire(send) {
   form.addEventListener("input", (event) => event.target.id !== "pasted" && review());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!byId("send").disabled) send("/v1/predictions");
+    if (isReady()) send("/v1/predictions");
   });
   byId("check").addEventListener("click", () => send("/v1/predictions/check"));
   // A browser brings back what was typed before a reload.

@@ -1,11 +1,14 @@
 // One gene: how its values are spread over the people, how good the model is for it, and who has which value.
 
 import { geneName, REASONS } from "./predict-answer.js";
-import { count, el, fill, number, percent, several, svg, ticks } from "./predict-dom.js";
+import { count, el, fill, number, percent, several, stepped, svg, tickStep, ticks } from "./predict-dom.js";
 
 const [WIDEST, NARROWEST, HEIGHT] = [640, 320, 240];
 const EDGE = { left: 46, right: 12, top: 22, bottom: 40 };
 const FIRST = 200;
+
+/** A difference that tells people apart: beside it the digits of a value are chosen. */
+export const finenessOf = ({ low, high }) => (high - low) / 100;
 
 /** Bins of equal width by the rule of Freedman and Diaconis, 5 to 40 of them. */
 function binned(known) {
@@ -27,6 +30,9 @@ function histogram(gene, name, values, person, personName, width) {
   const x = (value) => EDGE.left + ((value - low) / (high - low)) * (width - EDGE.left - EDGE.right);
   const y = (people) => HEIGHT - EDGE.bottom - (people / most) * (HEIGHT - EDGE.top - EDGE.bottom);
   const edge = (at) => low + (at / bins.length) * (high - low);
+  const step = tickStep(low, high, width / 100);
+  const largest = Math.max(Math.abs(low), Math.abs(high));
+  const fine = (value) => number(value, finenessOf(gene));
   const line = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
   const text = (at, down, words, anchor = "middle", kind = "tc-soft") =>
     svg("text", { x: at, y: down, "text-anchor": anchor, class: kind, "font-size": 12 }, words);
@@ -34,10 +40,10 @@ function histogram(gene, name, values, person, personName, width) {
   const bar = (n, at) => {
     const [from, to] = [x(edge(at)), x(edge(at + 1))];
     const size = { x: from + 0.5, y: y(n), width: Math.max(0.5, to - from - 1), height: floor - y(n) };
-    const title = `${number(edge(at))} to ${number(edge(at + 1))}: ${several(n, "person", "people")}`;
+    const title = `${fine(edge(at))} to ${fine(edge(at + 1))}: ${several(n, "person", "people")}`;
     return svg("rect", { ...size, class: "tc-accent" }, svg("title", {}, title));
   };
-  const whole = ticks(0, most, 4).filter(Number.isInteger);
+  const whole = ticks(0, most, Math.max(1, tickStep(0, most, 4)));
   const parts = [
     whole.map((n) => [
       line(EDGE.left, y(n), width - EDGE.right, y(n), "tc-grid"),
@@ -45,9 +51,9 @@ function histogram(gene, name, values, person, personName, width) {
     ]),
     bins.map((n, at) => n > 0 && bar(n, at)),
     line(EDGE.left, floor, width - EDGE.right, floor, "tc-line"),
-    ticks(low, high, width / 100).map((value) => [
+    ticks(low, high, step).map((value) => [
       line(x(value), floor, x(value), floor + 4, "tc-line"),
-      text(x(value), floor + 17, number(Number(value.toPrecision(6)))),
+      text(x(value), floor + 17, stepped(value, step, largest)),
     ]),
     text((EDGE.left + width) / 2, HEIGHT - 6, `predicted expression of ${name}`),
     text(EDGE.left, 12, "people", "end"),
@@ -57,7 +63,7 @@ function histogram(gene, name, values, person, personName, width) {
     const anchor = x(value) > width / 2 ? "end" : "start";
     parts.push(
       line(x(value), EDGE.top - 6, x(value), floor, "marker"),
-      text(x(value) + (anchor === "end" ? -6 : 6), 14, `${personName}: ${number(value)}`, anchor, "tc-ink"),
+      text(x(value) + (anchor === "end" ? -6 : 6), 14, `${personName}: ${fine(value)}`, anchor, "tc-ink"),
     );
   }
   return svg(
@@ -68,7 +74,7 @@ function histogram(gene, name, values, person, personName, width) {
       class: "histogram",
       "aria-label":
         `Histogram of ${count(gene.known)} people’s predicted expression of ${name}, ` +
-        `from ${number(gene.low)} to ${number(gene.high)}, mean ${number(meanOf(gene))}`,
+        `from ${fine(gene.low)} to ${fine(gene.high)}, mean ${fine(meanOf(gene))}`,
     },
     parts.flat(2).filter(Boolean),
   );
@@ -98,7 +104,7 @@ function facts(gene) {
     ["Model", gene.model],
     gene.known > 0 && [
       "Mean",
-      `${number(meanOf(gene))}, standard deviation ${number(gene.sd)} ` +
+      `${number(meanOf(gene), finenessOf(gene))}, standard deviation ${number(gene.sd)} ` +
         `(${several(gene.known, "person", "people")})`,
     ],
     ["Unknown", unknown || "nobody"],
@@ -135,7 +141,7 @@ function table(gene, values, samples) {
       { role: "row", class: of === marked ? "own" : null },
       cell("number", known ? count(rank + 1) : "–"),
       el("th", { role: "rowheader", scope: "row" }, samples[of]),
-      cell(known ? "number" : "number unknown", number(values[of])),
+      cell(known ? "number" : "number unknown", number(values[of], finenessOf(gene))),
       cell("number", z),
     );
     rows.set(of, cells);
@@ -167,9 +173,12 @@ function table(gene, values, samples) {
     ),
     body(0),
   );
+  const about = { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "People by value" };
+  const frame = el("div", about, whole);
   const all = el("button", { type: "button", class: "quiet" }, `Show all ${count(order.length)}`);
   all.addEventListener("click", () => {
     all.remove();
+    frame.focus();
     // A long table comes in pieces, so that the page goes on.
     const more = (from) => {
       whole.append(body(from));
@@ -177,13 +186,7 @@ function table(gene, values, samples) {
     };
     more(FIRST);
   });
-  const details = el(
-    "details",
-    {},
-    el("summary", {}, "People by value"),
-    el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "People by value" }, whole),
-    order.length > FIRST && all,
-  );
+  const details = el("details", {}, el("summary", {}, "People by value"), frame, order.length > FIRST && all);
   const mark = (person) => {
     rows.get(marked)?.classList.remove("own");
     marked = person;

@@ -29,7 +29,7 @@ const nothing = (...wrong) => ({ parts: [], wrong, bytes: 0 });
 export function recogniseText(text) {
   const file = new Blob([text], { type: "application/json" });
   const input = { title: "JSON", type: "application/json", body: file, bytes: file.size, wrong: [], parts: [] };
-  return { ...input, ...peopleOfJson(text), names: { json: "genotypes.json" } };
+  return { ...input, ...peopleOfJson(text) };
 }
 
 function peopleOfJson(text) {
@@ -159,7 +159,7 @@ export function described(input) {
 }
 
 /** How many genes are asked for: those typed, or all, of every chosen model. */
-export function genesAsked(models, genes) {
+function genesAsked(models, genes) {
   return models.reduce((sum, model) => sum + (genes.length ? Math.min(genes.length, model.genes) : model.genes), 0);
 }
 

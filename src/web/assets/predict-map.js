@@ -4,6 +4,7 @@ import { geneName } from "./predict-answer.js";
 import { MapCanvas } from "./predict-canvas.js";
 import { drawKey, drawUnknown, onTheme } from "./predict-colour.js";
 import { count, el, fill, number, several, theme } from "./predict-dom.js";
+import { finenessOf } from "./predict-gene.js";
 
 const KEYS =
   "Arrow keys move the cursor (with Shift by ten), Home and End go to the first and last gene, " +
@@ -38,11 +39,12 @@ export async function showMap(section, answer, thread, onChoose) {
   const hints = { autocomplete: "off", spellcheck: "false" };
   const find = el("input", { id: "map-find", type: "search", list: "map-found", ...hints });
   const found = el("datalist", { id: "map-found" });
+  const size = `${several(answer.samples.length, "person", "people")} by ${several(names.length, "gene")}`;
   const canvas = el("canvas", {
     tabindex: 0,
     role: "application",
     "aria-roledescription": "heat map",
-    "aria-label": `Heat map of ${several(answer.samples.length, "person", "people")} by ${several(names.length, "gene")}`,
+    "aria-label": `Heat map of ${size}`,
     "aria-describedby": "map-keys",
   });
   const readout = el("p", { class: "readout" }, "Point at a cell, or move to one by the arrow keys.");
@@ -77,9 +79,10 @@ export async function showMap(section, answer, thread, onChoose) {
 
   const describe = async ({ person, gene }) => {
     const value = await thread.ask("cell", { person, gene });
-    const { mean, sd } = answer.genes[gene];
-    const z = sd > 0 ? `, z ${number((value - mean) / sd)}` : ", the same for everybody";
-    return `person ${answer.samples[person]}, gene ${names[gene]}: ${number(value)}${Number.isNaN(value) ? "" : z}`;
+    const one = answer.genes[gene];
+    const z = one.sd > 0 ? `, z ${number((value - one.mean) / one.sd)}` : ", the same for everybody";
+    const said = `${number(value, finenessOf(one))}${Number.isNaN(value) ? "" : z}`;
+    return `person ${answer.samples[person]}, gene ${names[gene]}: ${said}`;
   };
   let turn = 0;
   const say = async (cell, alsoSpoken, more = "") => {
@@ -117,20 +120,26 @@ export async function showMap(section, answer, thread, onChoose) {
     if (controls.order.value === "clustered") {
       state.textContent = "Clustering…";
       stop.hidden = false;
-      controls.order.disabled = true;
+      controls.order.ariaDisabled = "true";
       try {
         await thread.ask("cluster", {}, (text) => (state.textContent = `Clustering ${text}…`));
       } catch (error) {
         controls.order.value = "sent";
         if (error.message !== "cancelled") throw error;
       } finally {
-        [state.textContent, stop.hidden, controls.order.disabled] = ["", true, false];
+        // Neither the list nor the button, which is about to go, lets the keyboard down.
+        if (document.activeElement === stop) controls.order.focus();
+        [state.textContent, stop.hidden] = ["", true];
+        controls.order.ariaDisabled = null;
       }
     }
     await drawn();
   };
   const failed = (error) => (state.textContent = `The map cannot be drawn: ${error.message}`);
-  controls.order.addEventListener("change", () => arrange().catch(failed));
+  controls.order.addEventListener("change", () => {
+    if (controls.order.ariaDisabled) controls.order.value = "clustered";
+    else arrange().catch(failed);
+  });
   controls.scale.addEventListener("change", () => drawn().catch(failed));
   onTheme(() => showKey(key, controls.scale.value, range), map.ending.signal);
 
@@ -182,7 +191,8 @@ const describedScale = (scale, order) => [
 
 const ends = (scale, [low, high]) => {
   const [sign, last] = scale === "z" ? ["z ≤ ", "z ≥ "] : ["≤ ", "≥ "];
-  return [`${sign}${number(low)}`, number((low + high) / 2), `${last}${number(high)}`];
+  const fine = (value) => number(value, (high - low) / 100);
+  return [`${sign}${fine(low)}`, fine((low + high) / 2), `${last}${fine(high)}`];
 };
 
 function showKey(key, scale, range) {

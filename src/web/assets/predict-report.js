@@ -3,7 +3,7 @@
 import { count, el, listed, percent, sentence, several } from "./predict-dom.js";
 
 /** The kinds in the order of the bars: name, what it is called, whether it is used, what it means. */
-export const KINDS = [
+const KINDS = [
   ["exact", "exact", true, "alleles as in the model"],
   ["swapped", "swapped", true, "reference and alternative exchanged; counted the other way round"],
   ["strand_flipped", "other strand", true, "alleles fit on the other strand"],
@@ -34,7 +34,7 @@ function within(report) {
 }
 
 /** The sentence that says how it went. */
-export function verdict(report) {
+function verdict(report) {
   if (report.diagnosis) return "Too little of the model was found in the file";
   const [found, all] = within(report);
   if (all === 0) return "The chosen genes have no variants in the models";
@@ -42,10 +42,37 @@ export function verdict(report) {
   return `${percent(found, all)} of the ${whose} variants on your chromosomes were used`;
 }
 
+/** Below this share a reader wonders why. */
+const LITTLE = 0.5;
+
+/** Why a good part was not used, where no diagnosis says it: by what became of most of it. */
+function explanation(report) {
+  const [found, all] = within(report);
+  if (report.diagnosis || all === 0 || found >= LITTLE * all) return null;
+  const sum = (kind) =>
+    Object.values(report.by_chromosome)
+      .filter((counts) => counts.absent < total(counts))
+      .reduce((n, counts) => n + counts[kind], 0);
+  const [most] = ["absent", "mismatch", "ambiguous"].sort((a, b) => sum(b) - sum(a));
+  const why = {
+    absent:
+      "Most of the others are absent: no record of the file has them. Arrays and HapMap sets hold only part of a " +
+      "model’s variants; imputed genotypes hold more.",
+    mismatch:
+      "Most of the others have other alleles in the file than in the model: look whether the allele columns hold " +
+      "bases, and whether the assembly is right.",
+    ambiguous:
+      "Most of the others are palindromic (A/T, C/G), so that their alleles do not tell the strand; under Policies " +
+      "you can have them used.",
+  }[most];
+  const where = report.assembly ? "" : " If you know the file’s assembly, choose it above and send again.";
+  return el("div", { class: "diagnosis" }, el("p", {}, why + where));
+}
+
 const WORTH_TRYING = 0.2;
 
 /** The assembly that a diagnosis would have the request name, where that would help, and how it says so. */
-export function remedyOf(diagnosis) {
+function remedyOf(diagnosis) {
   const best = [...diagnosis.tried].sort((a, b) => b.would_match - a.would_match)[0];
   const named = best && best.would_match >= WORTH_TRYING && /^post assembly=(\S+)/.exec(best.remedy);
   return named ? { assembly: named[1], remedy: best.remedy } : null;
@@ -162,7 +189,7 @@ function facts(report, genesNotFound) {
     [
       "File",
       `${report.format.toUpperCase()}, ${several(report.records, "record")}, ` +
-        `${count(report.records_unused)} of them in no model`,
+        `${count(report.records_unused)} of them not used`,
     ],
     ["Assembly", assembly ? `${assembly.name}, ${told}` : "not named: each model’s own was taken"],
     ["Matched on", matched.join("; ")],
@@ -226,6 +253,7 @@ export function reportView(report, genesNotFound, onRemedy) {
   return [
     el("h2", {}, verdict(report)),
     diagnoses(report, onRemedy),
+    explanation(report),
     facts(report, genesNotFound),
     report.notes.length > 0 &&
       el(

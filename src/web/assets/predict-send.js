@@ -2,8 +2,8 @@
 
 import { bytes, el, fill } from "./predict-dom.js";
 
-/** A transfer that came to no answer: broken off, cancelled, or given up for another one. */
-export class Broken extends Error {
+/** A transfer that came to no answer: broken off, cancelled, or given up with what had asked for it. */
+class Broken extends Error {
   constructor(message, how = {}) {
     super(message);
     Object.assign(this, how);
@@ -13,12 +13,19 @@ export class Broken extends Error {
 /** What is on its way: there is one at a time. */
 let current = null;
 
-/** Gives up what is on its way, and where it was shown. */
-export function giveUp() {
+/** Gives up what is on its way, and where it was shown; with a section, only what is shown there. */
+export function giveUp(section = current?.section) {
+  if (!current || current.section !== section) return;
   const given = current;
   current = null;
-  given?.request.cancel();
-  if (given) fill(given.section);
+  given.request.cancel();
+  fill(given.section);
+}
+
+/** Whether something is on its way still; if so, that is said where its progress stands. */
+export function isUnderWay() {
+  current?.refuse();
+  return current !== null;
 }
 
 function bodyOf(input) {
@@ -60,7 +67,7 @@ function post(url, input, on) {
 
 /** Runs a request while a section shows how far it is. */
 export async function follow(section, url, input, title) {
-  giveUp();
+  const opener = document.activeElement;
   const bar = el("progress", { max: 1, "aria-label": title });
   const text = el("p", { class: "progress-text" });
   const said = el("p", { role: "status", class: "visually-hidden" });
@@ -86,7 +93,12 @@ export async function follow(section, url, input, title) {
     if (next === "receiving") moved = `${bytes(loaded)} of the answer received`;
     show();
   });
-  const own = (current = { request, section });
+  const refuse = () => {
+    said.className = "hint";
+    said.textContent = "This is still on its way: wait for it, or cancel it, before you send the file again.";
+    section.scrollIntoView({ block: "nearest" });
+  };
+  const own = (current = { request, section, refuse });
   cancel.addEventListener("click", request.cancel);
   try {
     return await request.done;
@@ -97,7 +109,9 @@ export async function follow(section, url, input, title) {
     clearInterval(clock);
     if (current === own) {
       current = null;
+      const hadFocus = section.contains(document.activeElement);
       fill(section);
+      if (hadFocus) opener.focus();
     }
   }
 }

@@ -6,12 +6,12 @@ import { thread as startThread } from "./predict-answer.js";
 import { byId, el, fill, focusOn } from "./predict-dom.js";
 import { save, saveJson, saveSvg } from "./predict-download.js";
 import { showContributions } from "./predict-explain.js";
-import { address, chooseAssembly, request, setBusy, wire } from "./predict-form.js";
+import { address, chooseAssembly, isReady, request, setBusy, wire } from "./predict-form.js";
 import { showGene } from "./predict-gene.js";
 import { showMap } from "./predict-map.js";
 import { problemOf, problemView } from "./predict-problem.js";
 import { reportView } from "./predict-report.js";
-import { follow, giveUp } from "./predict-send.js";
+import { follow, giveUp, isUnderWay } from "./predict-send.js";
 
 const PREDICT = "/v1/predictions";
 const CHECK = "/v1/predictions/check";
@@ -45,12 +45,15 @@ function failed(place, error) {
 
 /** Posts the run's genotypes again; gives the answer, or shows in the place why there is none. */
 async function again(place, path, parameters, title) {
+  if (isUnderWay()) return null;
   const mine = run;
   try {
     const response = await follow(place, address(path, parameters), mine.sent.input, title);
     if (run !== mine) return null;
     if (response.status === 200) return response.response;
-    fill(place, problemView(await problemOf(response, mine.sent.input)));
+    const problem = await problemOf(response, mine.sent.input);
+    if (run !== mine) return null;
+    fill(place, problemView(problem));
     focusOn(place.querySelector("h2"));
   } catch (error) {
     failed(place, error);
@@ -95,7 +98,8 @@ function showReport(report, notFound) {
     section,
     reportView(report, notFound, (assembly) => {
       chooseAssembly(assembly);
-      send(run.path);
+      if (isReady()) send(run.path);
+      else focusOn(byId("obstacle"));
     }),
   );
   showDownloads();
@@ -132,13 +136,15 @@ async function choose({ gene, person }) {
   } else {
     const values = await mine.thread.ask("gene", { at: gene });
     if (run !== mine) return;
+    // Its answer would be of the gene before.
+    giveUp(byId("contributions"));
     Object.assign(mine, { chosen: { gene, person }, explained: null });
     mine.gene = showGene(byId("gene"), mine.answer, gene, values, {
       person: (at) => choose({ gene, person: at }),
       explain: () => explain(gene),
     });
     mine.gene.place(person);
-    showDownloads();
+    mine.offer();
   }
   mine.shown.mark(mine.chosen);
 }
@@ -148,12 +154,15 @@ async function explain(gene) {
   const { model, gene_id: id } = mine.answer.genes[gene];
   const parameters = { ...mine.sent.parameters, model, gene: id, explain: "true", report: "variants", format: "json" };
   const blob = await again(byId("contributions"), PREDICT, parameters, "Sending the file again for this gene");
-  if (!blob || run !== mine || mine.chosen.gene !== gene) return;
+  const isMeant = () => run === mine && mine.chosen.gene === gene;
+  if (!blob || !isMeant()) return;
   try {
-    mine.explained = await mine.thread.ask("explain", { blob });
+    const explained = await mine.thread.ask("explain", { blob });
+    if (!isMeant()) return;
+    mine.explained = explained;
     focusOn(contributions());
   } catch (error) {
-    if (run === mine) failed(byId("contributions"), error);
+    if (isMeant()) failed(byId("contributions"), error);
   }
 }
 
@@ -162,26 +171,32 @@ function contributions() {
   return showContributions(byId("contributions"), explained, chosen.person, answer.samples[chosen.person], gene.name);
 }
 
+/** Shows what can be saved. What is on its way has its place for the whole run, whatever is chosen meanwhile. */
 function showDownloads() {
-  const { answer, blob, report, shown, gene } = run;
+  const { answer, blob, report, shown } = run;
   const state = el("div", { id: "sending-again" });
+  const ready = el("div", { class: "buttons" });
   const button = (text, act) => el("button", { type: "button", class: "quiet", onclick: act }, text);
   const other = ([name, format, ending, more]) =>
     button(name, async () => {
       const found = await again(state, PREDICT, { ...run.sent.parameters, format, ...more }, `Asking for ${name}`);
       if (found) save(found, `predictions.${ending}`);
     });
-  fill(
-    byId("downloads"),
-    el("h2", {}, "Download"),
-    el(
-      "div",
-      { class: "buttons" },
+  run.offer = () => {
+    const gene = run.gene;
+    fill(
+      ready,
       answer && button("Predictions (JSON)", () => save(blob, "predictions.json")),
       button("Match report (JSON)", () => saveJson(report, "match-report.json")),
       shown && button("Heat map (PNG)", async () => save(await shown.png(), "heat-map.png")),
       gene?.plot() && button("Histogram (SVG)", () => saveSvg(gene.plot(), "histogram.svg")),
-    ),
+    );
+  };
+  run.offer();
+  fill(
+    byId("downloads"),
+    el("h2", {}, "Download"),
+    ready,
     answer &&
       el("div", { class: "buttons" }, FORMS.map(other), el("span", { class: "hint" }, "These send the file again.")),
     answer && state,

@@ -26,7 +26,8 @@ function explore(plot) {
     );
     const below = row.bottom - frame.top + 4;
     tip.style.left = `${Math.max(left, plot.scrollLeft + 8)}px`;
-    tip.style.top = `${below + tip.offsetHeight > plot.clientHeight ? row.top - frame.top - tip.offsetHeight - 4 : below}px`;
+    const above = row.top - frame.top - tip.offsetHeight - 4;
+    tip.style.top = `${below + tip.offsetHeight > plot.clientHeight ? above : below}px`;
   };
   const hide = () => {
     tip.hidden = true;
@@ -95,22 +96,34 @@ function offerPng(section) {
   }
 }
 
+/** The view that is being fetched; a later choice takes its place. */
+let looking = null;
+
+async function fetched(form, fields, signal) {
+  const answer =
+    form.method === "post"
+      ? await fetch(form.action, { method: "POST", body: fields, signal })
+      : await fetch(`${form.action}?${fields}`, { signal });
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
 /** Puts the section of another view in the place of this one. */
 async function look(choice) {
+  looking?.abort();
+  const { signal } = (looking = new AbortController());
   const form = choice.form;
   const fields = new URLSearchParams(new FormData(form));
-  const isPost = form.method === "post";
-  const answer = isPost
-    ? await fetch(form.action, { method: "POST", body: fields })
-    : await fetch(`${form.action}?${fields}`);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const next = page.getElementById("profile");
-  // A problem is a page of its own.
+  const page = await fetched(form, fields, signal).catch(() => null);
+  if (signal.aborted) return;
+  const next = page?.getElementById("profile");
+  // A problem is a page of its own, and so is what the browser says of a service that it does not reach.
   if (!next) return form.requestSubmit();
-  if (!isPost) history.replaceState(null, "", `${form.action}?${fields}`);
-  document.getElementById("profile").replaceWith(next);
+  if (form.method !== "post") history.replaceState(null, "", `${form.action}?${fields}`);
+  const section = document.getElementById("profile");
+  const focus = section.contains(document.activeElement) ? document.activeElement.id || choice.id : null;
+  section.replaceWith(next);
   wire();
-  document.getElementById(choice.id)?.focus();
+  if (focus) document.getElementById(focus)?.focus();
 }
 
 function wire() {

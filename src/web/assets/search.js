@@ -4,6 +4,13 @@
 const MOST = 8;
 let lists = 0;
 
+/** Whether a text with a colon is a region from its first digit to its last; until then there is nothing to ask. */
+function isWholeRegion(text) {
+  const ends = /^[^:]+:([\d,_ ]+)[-–]([\d,_ ]+)$/.exec(text)?.slice(1);
+  const [first, last] = ends?.map((end) => Number(end.replaceAll(/\D/g, ""))) ?? [];
+  return first >= 1 && first <= last && last < 2 ** 32;
+}
+
 function attach(form) {
   const input = form.elements.query;
   const list = document.createElement("ul");
@@ -20,8 +27,11 @@ function attach(form) {
   set("aria-expanded", "false");
   let chosen = -1;
   let asked = null;
+  let waiting = 0;
 
   const close = () => {
+    clearTimeout(waiting);
+    asked?.abort();
     list.hidden = true;
     chosen = -1;
     set("aria-expanded", "false");
@@ -42,6 +52,7 @@ function attach(form) {
     form.requestSubmit();
   };
   const show = (genes) => {
+    if (document.activeElement !== input) return;
     list.replaceChildren(
       ...genes.map((gene, place) => {
         const option = document.createElement("li");
@@ -63,7 +74,7 @@ function attach(form) {
   const suggest = async () => {
     asked?.abort();
     const text = input.value.trim();
-    if (text.length < 2) return close();
+    if (text.length < 2 || (text.includes(":") && !isWholeRegion(text))) return close();
     asked = new AbortController();
     const query = new URLSearchParams({ query: text, items_per_page: MOST });
     if (form.elements.dataset) query.set("dataset", form.elements.dataset.value);
@@ -71,24 +82,26 @@ function attach(form) {
       const answer = await fetch(`/v1/genes?${query}`, { signal: asked.signal });
       // What is not found yet is said when the search is sent.
       if (answer.ok) show((await answer.json()).data);
+      else close();
     } catch (error) {
       if (error.name !== "AbortError") close();
     }
   };
 
-  let waiting = 0;
   input.addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(suggest, 80);
   });
   input.addEventListener("keydown", (event) => {
-    if (list.hidden) return;
-    if (event.key === "ArrowDown") choose(chosen + 1);
+    const isOpen = !list.hidden;
+    // Also before it opens: what is on its way would open it.
+    if (event.key === "Escape") close();
+    else if (!isOpen) return;
+    else if (event.key === "ArrowDown") choose(chosen + 1);
     else if (event.key === "ArrowUp") choose(chosen < 0 ? -1 : chosen - 1);
     else if (event.key === "Enter" && chosen >= 0) go(list.children[chosen]);
-    else if (event.key === "Escape") close();
     else return;
-    event.preventDefault();
+    if (isOpen) event.preventDefault();
   });
   // Before the input loses the focus, so that the list is still there.
   list.addEventListener("mousedown", (event) => {
@@ -97,10 +110,7 @@ function attach(form) {
     if (option) go(option);
   });
   input.addEventListener("blur", close);
-  form.addEventListener("submit", () => {
-    clearTimeout(waiting);
-    asked?.abort();
-  });
+  form.addEventListener("submit", close);
 }
 
 for (const form of document.querySelectorAll("form[role=search]")) attach(form);

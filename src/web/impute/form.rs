@@ -42,8 +42,10 @@ impl Typed {
         let mut item = Map::new();
         for (name, ..) in FIELDS {
             if let Some(text) = self.optional(name) {
-                let value = match text.replace([',', '_', ' '], "").parse::<u32>() {
-                    Ok(number) if name == "tss" => json!(number),
+                let value = match (name, text.replace([',', '_', ' '], "").parse::<u32>()) {
+                    ("tss", Ok(number)) => json!(number),
+                    // As annotations spell it.
+                    ("biotype", _) => json!(text.split_whitespace().collect::<Vec<_>>().join("_")),
                     _ => json!(text),
                 };
                 item.insert(name.to_owned(), value);
@@ -65,6 +67,26 @@ impl Typed {
             item.insert("observed".to_owned(), Value::Object(observed));
         }
         Value::Object(item)
+    }
+
+    /// Numbers that could be meant in two ways: a comma before three digits parts thousands for some and decimals for
+    /// others.
+    pub(super) fn ambiguous(&self, dataset: &LoadedDataset) -> Vec<Wrong> {
+        let is_ambiguous = |text: &str| {
+            text.split_once(',').is_some_and(|(whole, rest)| {
+                (1..=3).contains(&whole.len()) && rest.len() == 3 && rest.bytes().all(|byte| byte.is_ascii_digit())
+            })
+        };
+        let tissues = dataset.reference.tissues().iter();
+        let names = tissues.map(|tissue| format!("{OBSERVED}{}", tissue.id()));
+        let found = names.filter(|name| is_ambiguous(self.text(name)));
+        found
+            .map(|name| {
+                let [whole, decimal] = ["", "."].map(|part| self.text(&name).replace(',', part));
+                let detail = format!("could be {whole} or {decimal}: write it without a comma");
+                Wrong { pointer: format!("genes[0].{name}"), detail }
+            })
+            .collect()
     }
 
     /// The bases that were pasted, without a FASTA header, blanks and line numbers.
@@ -97,14 +119,24 @@ pub(super) fn write(
         }
         content.push_str("</ul></div>");
     }
-    content.push_str("<form id=\"impute\" action=\"/impute#profile\" method=\"post\"><div class=\"fields\">");
+    let _ = write!(
+        content,
+        "<form id=\"impute\" action=\"/impute#profile\" method=\"post\"><p>Positions are those of {}, as in the dataset \
+         {}.</p><div class=\"fields\">",
+        escape(dataset.reference.dataset().assembly.as_str()),
+        escape(&dataset.reference.dataset().name),
+    );
     for (name, label, hint) in FIELDS {
         let attributes = described(name, hint, complaint(name));
         let control = if name == "strand" {
             let strands = [("", "choose"), ("+", "+"), ("-", "-")];
             select(("impute-strand", "strand", &attributes), typed.text("strand"), strands.into_iter())
         } else {
-            let mode = if name == "tss" { " inputmode=\"numeric\"" } else { "" };
+            let mode = match name {
+                "tss" => " inputmode=\"numeric\"",
+                "biotype" => " list=\"biotypes\"",
+                _ => "",
+            };
             format!(
                 "<input id=\"impute-{name}\" name=\"{name}\" value=\"{}\" autocomplete=\"off\" \
                  spellcheck=\"false\"{mode}{attributes}>",
@@ -113,6 +145,11 @@ pub(super) fn write(
         };
         field(content, name, (label, hint), &control, complaint(name));
     }
+    content.push_str("<datalist id=\"biotypes\">");
+    for biotype in &dataset.biotypes {
+        let _ = write!(content, "<option value=\"{}\"></option>", escape(biotype.as_str()));
+    }
+    content.push_str("</datalist>");
     if snapshot.datasets.len() > 1 {
         let control = dataset_select(snapshot, typed.optional("dataset"), "impute-dataset");
         field(content, "dataset", ("Dataset", "its tissues are below; another one has others"), &control, None);
@@ -229,6 +266,7 @@ fn label_of(name: &str) -> &str {
 
 fn sentence(detail: &str) -> String {
     let subject = if detail.starts_with("is ")
+        || detail.starts_with("could ")
         || detail.starts_with("has ")
         || detail.starts_with("does ")
         || detail.starts_with("lies ")

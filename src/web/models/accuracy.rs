@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::parts::count;
-use crate::web::{escape, rounded};
+use crate::web::plot::FONT;
+use crate::web::{count, escape, round_step, rounded};
 
 /// Narrow enough for a phone.
 const WIDTH: f64 = 460.0;
@@ -19,7 +19,6 @@ const TOP: f64 = 40.0;
 const ROW: f64 = 24.0;
 /// Where the axes of a distribution lie: left, right, top, bottom.
 const SPREAD: (f64, f64, f64, f64) = (46.0, 444.0, 46.0, 210.0);
-const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif";
 /// Letters of a name that fit in any font.
 const LONGEST_NAME: usize = 21;
 /// A distribution has at most as many bars.
@@ -118,10 +117,11 @@ impl Axis {
         let finite = values.filter(|value| value.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-        let span = if high > low { high - low } else { high.abs().max(1.0) };
+        // Numbers that hardly differ count as one: the steps between them could not be told apart.
+        let least = 1e-6 * high.abs().max(low.abs());
+        let span = if high - low > least { high - low } else { high.abs().max(1.0) };
         let rough = span / steps;
-        let power = 10.0_f64.powf(rough.log10().floor());
-        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough * 0.999).unwrap_or(10.0);
+        let step = round_step(rough);
         let first = (low / step + 1e-6).floor() as i32;
         let last = ((high / step - 1e-6).ceil() as i32).max(first + 1);
         Self { step, first, last, ends }

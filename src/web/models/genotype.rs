@@ -6,15 +6,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::accuracy::{Better, Dot, Dots, Mark, short};
-use super::parts::{
-    Headline, beside, command, count, counted, facts, files, interval, method_cell, number, plot, sentences, table,
-};
+use super::parts::{Headline, beside, command, facts, files, interval, method_cell, number, plot, sentences, table};
 use crate::genome::Tissue;
+use crate::http::model_genes::MOST_ITEMS;
 use crate::model::expression::card::{GeneSet, GenotypeCard, GenotypeTraining, ImportRecord, MethodAccuracy};
 use crate::model::expression::network::{ANNOTATED_ELASTIC_NET, ELASTIC_NET};
 use crate::model::expression::{ModelGene, ServedGenotypeModel};
 use crate::model::shelf::Shelved;
-use crate::web::{escape, path_segment};
+use crate::web::{count, counted, escape, path_segment};
 
 /// A genotype model as the page takes it.
 pub(super) type Model<'a> = Shelved<'a, Arc<ServedGenotypeModel>>;
@@ -73,11 +72,18 @@ pub(super) fn content(shelved: &Model<'_>, asked: Option<&str>) -> String {
         escape(&card.description),
     );
     about(&mut content, shelved);
+    // The page for genotypes has the default versions alone.
+    let predict = if shelved.is_default {
+        format!("<li><a href=\"/predict?model={}\">Predict with this model</a></li>", path_segment(shelved.name))
+    } else {
+        String::new()
+    };
+    let all = card.genes <= MOST_ITEMS;
+    let genes = if all { "Genes as TSV".to_owned() } else { format!("First {} genes as TSV", count(MOST_ITEMS)) };
     let _ = write!(
         content,
-        "<ul class=\"links\"><li><a href=\"/predict?model={label}\">Predict with this model</a></li><li><a \
-         href=\"/v1/models/{label}\">Card as JSON</a></li><li><a href=\"/v1/models/{label}/genes?items_per_page=10000\
-         &amp;format=tsv\" download>Genes as TSV</a></li></ul>",
+        "<ul class=\"links\">{predict}<li><a href=\"/v1/models/{label}\">Card as JSON</a></li><li><a \
+         href=\"/v1/models/{label}/genes?items_per_page={MOST_ITEMS}&amp;format=tsv\" download>{genes}</a></li></ul>",
     );
     accuracy(&mut content, card);
     content.push_str(

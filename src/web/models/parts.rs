@@ -4,31 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::accuracy::{Dot, Mark, short};
-use crate::web::escape;
+use crate::web::{count, escape};
 
 /// A model's accuracy in a few words, and that of the strongest simple method beside it.
 pub(super) struct Headline {
     pub(super) own: String,
     /// Not there where none was measured.
     pub(super) beside: Option<String>,
-}
-
-/// Returns a whole number with its thousands apart.
-pub(super) fn count(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// Returns so many of something, in words: `1 gene`, `2 genes`.
-pub(super) fn counted(number: usize, one: &str) -> String {
-    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Adds terms with what is known of them; text is escaped here.
@@ -137,14 +119,6 @@ fn strongest(dots: &[Dot], lower_is_better: bool) -> Option<&Dot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_parted_and_things_counted() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_685, "12,685"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number), text);
-        }
-        assert_eq!((counted(1, "gene"), counted(1_893, "gene")), ("1 gene".to_owned(), "1,893 genes".to_owned()));
-    }
 
     #[test]
     fn the_strongest_baseline_is_none_of_the_others() {

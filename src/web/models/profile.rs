@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::accuracy::{Better, Dot, Dots, Mark, short};
-use super::parts::{
-    Headline, beside, command, count, counted, facts, files, interval, method_cell, number, plot, table,
-};
+use super::parts::{Headline, beside, command, facts, files, interval, method_cell, number, plot, table};
 use crate::genome::Tissue;
 use crate::http::state::Snapshot;
 use crate::model::baseline::BaselineKind;
@@ -15,7 +13,7 @@ use crate::model::own_tissues::OwnTissuesKind;
 use crate::model::served::ServedModel;
 use crate::model::shelf::Shelved;
 use crate::model::{Known, Scale};
-use crate::web::{escape, path_segment};
+use crate::web::{count, counted, escape, path_segment};
 
 /// A profile model as the page takes it.
 pub(super) type Model<'a> = Shelved<'a, Arc<ServedModel>>;

@@ -1,6 +1,7 @@
 //! What the bars are as long as, and the axis that they stand on.
 
 use crate::http::answer::{ProfileAnswer, TissueAnswer};
+use crate::web::round_step;
 
 /// On a linear axis an interval longer than this many times the highest value is cut, or the bars would vanish.
 const LONGEST_INTERVAL: f32 = 1.6;
@@ -52,7 +53,8 @@ impl Axis {
         let upper =
             highest(&mut profile.tissues.iter().filter_map(|one| quantity.interval(one)).map(|(_, upper)| upper));
         let reach = value.max(if log { upper } else { upper.min(LONGEST_INTERVAL * value) });
-        let reach = if reach > 0.0 { reach } else { 1.0 };
+        // Smaller ones are nothing, and their powers of ten would underflow.
+        let reach = if reach > 1e-30 { reach } else { 1.0 };
         let (step, end) = linear(reach);
         if !log || reach <= 3.0 {
             // So near to 0 the logarithm of 1 + x is nearly a line, and round steps tell more.
@@ -92,8 +94,6 @@ impl Axis {
 
 /// Returns a step of 1, 2 or 5 times a power of ten that gives four to seven ticks, and the end behind the reach.
 fn linear(reach: f32) -> (f32, f32) {
-    let rough = reach / 6.5;
-    let power = 10.0_f32.powi(rough.log10().floor() as i32);
-    let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough * 0.999).unwrap_or(10.0);
+    let step = round_step(f64::from(reach) / 6.5) as f32;
     (step, step * (reach / step * 0.999).ceil())
 }

@@ -11,7 +11,8 @@ use crate::http::problem::Problem;
 /// The colour of tissues that GTEx does not have.
 pub(super) const NEUTRAL: &str = "8A94A0";
 
-/// Colours that people with any colour vision tell apart (Okabe and Ito), without the yellow that white swallows.
+/// Colours that people with any colour vision tell apart (Okabe and Ito), without the yellow that white swallows. There
+/// are more body systems: they take turns, so that neighbours differ.
 const SAFE: [&str; 7] = ["0072B2", "E69F00", "009E73", "CC79A7", "D55E00", "56B4E9", "8A6D3B"];
 
 /// A choice that a view makes: the parameter, and its values with the words for people, the default first.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::accuracy::Spread;
 use super::{Model, ModelGene, count, counted, escape, number, path_segment, plot, short, table};
+use crate::http::model_genes;
 use crate::model::expression::GeneAccuracy;
 use crate::prediction::selection::Selection;
 
@@ -110,7 +111,51 @@ fn find(content: &mut String, shelved: &Model<'_>, asked: Option<&str>) {
         let _ = write!(content, "<p role=\"status\">This model predicts no gene ‘{}’.</p>", escape(&shown));
     } else {
         gene_table(content, shelved, "The gene that was looked up", &genes);
+        if let [gene] = genes.as_slice() {
+            variant_table(content, shelved, gene);
+        }
     }
+}
+
+/// The variants of a gene with what each weighs.
+fn variant_table(content: &mut String, shelved: &Model<'_>, gene: &ModelGene) {
+    let variants = model_genes::variants(shelved.item, gene);
+    if variants.is_empty() {
+        content.push_str("<p>The model counts no variant for it, and predicts nothing for anybody.</p>");
+        return;
+    }
+    let has_weights = variants.iter().any(|one| one.weight.is_some());
+    let cell = |number: Option<f64>| number.map_or("–".to_owned(), short);
+    let mut rows = String::from("<tbody>");
+    for one in &variants {
+        let place = one.chromosome.as_ref().zip(one.position);
+        let place = place.map_or("–".to_owned(), |(chromosome, position)| format!("{chromosome}:{position}"));
+        let _ = write!(
+            rows,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}&gt;{}</td>",
+            escape(one.id.as_deref().unwrap_or("–")),
+            escape(&place),
+            escape(&one.other_allele),
+            escape(&one.effect_allele),
+        );
+        number(&mut rows, &cell(one.effect_allele_frequency.map(f64::from)));
+        number(&mut rows, &cell(if has_weights { one.weight } else { one.scale }));
+        number(&mut rows, &one.share.map_or("–".to_owned(), |share| format!("{} %", short(100.0 * share))));
+        rows.push_str("</tr>");
+    }
+    rows.push_str("</tbody>");
+    let weight = if has_weights { "+weight" } else { "+scale" };
+    let heads = ["variant", "place", "alleles, the second counted", "+frequency", weight, "+share of importance"];
+    let caption = format!(
+        "Positions on {}; a weight is what one copy of the counted allele adds",
+        shelved.item.card.assembly.as_deref().unwrap_or("no assembly: the model knows variants by identifier")
+    );
+    let json = format!("/v1/models/{}/genes/{}", path_segment(&shelved.label()), path_segment(&gene.name));
+    table(content, "Variants of the gene", &caption, &heads, &rows);
+    let _ = write!(
+        content,
+        "<p><a href=\"{json}?format=tsv\" download>Variants as TSV</a> · <a href=\"{json}\">as JSON</a></p>"
+    );
 }
 
 /// The name of a column, and its cell.
@@ -139,7 +184,7 @@ fn gene_table(content: &mut String, shelved: &Model<'_>, label: &str, genes: &[&
         });
         let _ = write!(
             rows,
-            "<tr><th scope=\"row\"><a href=\"/v1/models/{model}/genes/{}\">{}</a></th><td>{}</td>",
+            "<tr><th scope=\"row\"><a href=\"/models/{model}?gene={}#gene\">{}</a></th><td>{}</td>",
             path_segment(&gene.name),
             escape(symbol),
             escape(&gene.name),
