@@ -45,10 +45,12 @@ function verdict(report) {
 /** Below this share a reader wonders why. */
 const LITTLE = 0.5;
 
-/** Why a good part was not used, where no diagnosis says it: by what became of most of it. */
+/** What a reader should know where no diagnosis says it: a wrong assembly, and what became of most of the rest. */
 function explanation(report) {
   const [found, all] = within(report);
-  if (report.diagnosis || all === 0 || found >= LITTLE * all) return null;
+  const isLittle = all > 0 && found < LITTLE * all;
+  const isElsewhere = report.notes.some((note) => note.includes("probably on another assembly"));
+  if (report.diagnosis || !(isLittle || isElsewhere)) return null;
   const sum = (kind) =>
     Object.values(report.by_chromosome)
       .filter((counts) => counts.absent < total(counts))
@@ -56,17 +58,19 @@ function explanation(report) {
   const [most] = ["absent", "mismatch", "ambiguous"].sort((a, b) => sum(b) - sum(a));
   const why = {
     absent:
-      "Most of the others are absent: no record of the file has them. Arrays and HapMap sets hold only part of a " +
+      "Most of what was not used is absent: no record of the file has it. Arrays and HapMap sets hold only part of a " +
       "model’s variants; imputed genotypes hold more.",
     mismatch:
-      "Most of the others have other alleles in the file than in the model: look whether the allele columns hold " +
-      "bases, and whether the assembly is right.",
+      "Most of what was not used has other alleles in the file than in the model: look whether the allele columns " +
+      "hold bases, and whether the assembly is right.",
     ambiguous:
-      "Most of the others are palindromic (A/T, C/G), so that their alleles do not tell the strand; under Policies " +
-      "you can have them used.",
+      "Most of what was not used is palindromic (A/T, C/G), so that its alleles do not tell the strand; under " +
+      "Policies you can have it used.",
   }[most];
-  const where = report.assembly ? "" : " If you know the file’s assembly, choose it above and send again.";
-  return el("div", { class: "diagnosis" }, el("p", {}, why + where));
+  const assembly =
+    "The file is probably on another assembly than the model: its variants were found by identifier alone. Choose its " +
+    "assembly above, under “Assembly of the positions”, and send again.";
+  return el("div", { class: "diagnosis" }, isElsewhere && el("p", {}, assembly), isLittle && el("p", {}, why));
 }
 
 const WORTH_TRYING = 0.2;
