@@ -34,11 +34,20 @@ impl ByChromosome {
     /// Counts the rows of a gene that is answered.
     pub(crate) fn count(&mut self, panel: &Panel, gene: u32, kind: impl Fn(usize) -> MatchKind) {
         let met = self.met.remove(&gene);
-        for row in panel.genes[gene as usize].rows.clone() {
+        let chromosome_of = |row: usize| {
             let placed = panel.rows[row].place.map(|(number, _)| &panel.chromosomes[number as usize]);
             let own = || panel.variant(row as u32).place.as_ref().map(|(chromosome, _)| chromosome);
-            let chromosome = placed.or_else(own).or(met.as_ref());
-            self.counts.entry(chromosome.cloned()).or_default().add(kind(row));
+            placed.or_else(own).or(met.as_ref())
+        };
+        let mut rows = panel.genes[gene as usize].rows.clone().peekable();
+        // A gene's rows mostly lie on one chromosome: its counts are looked up once for all of them.
+        while let Some(first) = rows.next() {
+            let chromosome = chromosome_of(first);
+            let counts = self.counts.entry(chromosome.cloned()).or_default();
+            counts.add(kind(first));
+            while let Some(row) = rows.next_if(|row| chromosome_of(*row) == chromosome) {
+                counts.add(kind(row));
+            }
         }
     }
 

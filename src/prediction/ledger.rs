@@ -118,12 +118,11 @@ impl<'a> Ledger<'a> {
     pub(crate) fn consider(&mut self, row: u32, fit: Option<Fit>, record: &Site<'_>) -> Candidate {
         use crate::genotype::policy::Ambiguous;
         let palindromic = self.panel.variant(row).is_palindromic();
-        let gene = self.panel.rows[row as usize].gene;
-        self.by_chromosome.meet(self.panel, row, record);
-        if self.closed[gene as usize] {
+        if self.closed[self.panel.rows[row as usize].gene as usize] {
             self.late_records += 1;
             return Candidate::Skip;
         }
+        self.by_chromosome.meet(self.panel, row, record);
         let state = &mut self.states[row as usize];
         let Some(fit) = fit else {
             if state.kind == MatchKind::Absent {
