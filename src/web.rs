@@ -71,6 +71,11 @@ pub fn path_segment(text: &str) -> String {
     out
 }
 
+/// Returns what stands behind the path of a gene's page, so that it is of the dataset that an address has named.
+pub(crate) fn in_dataset(named: Option<&str>) -> String {
+    named.map_or(String::new(), |name| format!("?dataset={}", path_segment(name)))
+}
+
 /// Returns a value with three significant digits, for people.
 #[must_use]
 pub fn rounded(value: f32) -> String {

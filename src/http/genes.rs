@@ -18,7 +18,7 @@ use super::rendered::Rendered;
 use super::state::{AppState, LoadedDataset};
 use super::table::{Column, Table};
 use crate::completion::{Cell, Source, join, median};
-use crate::genome::{Chromosome, Region};
+use crate::genome::Chromosome;
 use crate::reference::{GeneIndex, Missing, Reference};
 
 const PARAMETERS: [&str; 10] =
@@ -185,9 +185,7 @@ impl ListedGene {
 /// Returns the genes that all filters let through: the best matches of the text first, then genome order.
 pub(crate) fn search(dataset: &LoadedDataset, query: &Query) -> Result<Vec<GeneIndex>, Problem> {
     let reference = &dataset.reference;
-    let meant = query.one("query")?.filter(|text| Region::is_meant_by(text) && lookup::gene(dataset, text).is_err());
-    let region =
-        meant.map(Region::parse).transpose().map_err(|error| Problem::parameter("query", error.to_string()))?;
+    let region = query.one("query")?.map_or(Ok(None), |text| lookup::region(dataset, text))?;
     let text = query.one("query")?.map(|text| text.trim().to_uppercase()).filter(|text| !text.is_empty());
     if text.as_ref().is_some_and(|text| text.len() > LONGEST_QUERY) {
         return Err(Problem::parameter("query", format!("'query' is longer than {LONGEST_QUERY} bytes")));

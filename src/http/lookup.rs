@@ -2,7 +2,7 @@
 
 use super::problem::{Kind, Problem};
 use super::state::LoadedDataset;
-use crate::genome::GeneId;
+use crate::genome::{GeneId, Region};
 use crate::reference::{GeneIndex, Reference};
 
 /// How many names are suggested.
@@ -19,11 +19,7 @@ const LONGEST_WORD: usize = 40;
 pub(crate) fn gene(dataset: &LoadedDataset, text: &str) -> Result<GeneIndex, Problem> {
     let reference = &dataset.reference;
     let text = text.trim();
-    let by_id = |text: &str| GeneId::parse(text).ok().and_then(|(id, _)| reference.find(&id));
-    if let Some(index) = by_id(text).or_else(|| by_id(&text.to_ascii_uppercase())) {
-        return Ok(index);
-    }
-    match reference.find_symbol(text) {
+    match named(dataset, text).as_slice() {
         [only] => Ok(*only),
         [] => Err(unknown_gene(dataset, text)),
         several => {
@@ -32,6 +28,26 @@ pub(crate) fn gene(dataset: &LoadedDataset, text: &str) -> Result<GeneIndex, Pro
             Err(Problem::new(Kind::AmbiguousGene, detail).with_candidates(ids))
         }
     }
+}
+
+/// The genes with this identifier, else those with this symbol.
+fn named(dataset: &LoadedDataset, text: &str) -> Vec<GeneIndex> {
+    let reference = &dataset.reference;
+    let by_id = |text: &str| GeneId::parse(text).ok().and_then(|(id, _)| reference.find(&id));
+    match by_id(text).or_else(|| by_id(&text.to_ascii_uppercase())) {
+        Some(index) => vec![index],
+        None => reference.find_symbol(text).to_vec(),
+    }
+}
+
+/// Reads the region that a text means; none where a gene has it as its name, or where it is none.
+///
+/// # Errors
+/// It is meant as a region and is none.
+pub(crate) fn region(dataset: &LoadedDataset, text: &str) -> Result<Option<Region>, Problem> {
+    let is_meant = Region::is_meant_by(text) && named(dataset, text.trim()).is_empty();
+    let region = is_meant.then(|| Region::parse(text)).transpose();
+    region.map_err(|error| Problem::parameter("query", error.to_string()))
 }
 
 fn unknown_gene(dataset: &LoadedDataset, text: &str) -> Problem {

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{escape, path_segment};
+use super::{escape, in_dataset, path_segment};
 use crate::http::problem::Problem;
 use crate::http::state::{AppState, Snapshot};
 
@@ -176,7 +176,7 @@ impl ProblemPage {
     /// Adds the search for a gene, with what was typed.
     pub(crate) fn with_search(mut self, snapshot: &Snapshot, text: &str, dataset: Option<&str>) -> Self {
         self.search = search_form(snapshot, text, dataset.filter(|name| snapshot.datasets.contains_key(*name)));
-        self.suffix = dataset.map_or(String::new(), |name| format!("?dataset={}", path_segment(name)));
+        self.suffix = in_dataset(dataset);
         self
     }
 }

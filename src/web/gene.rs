@@ -12,14 +12,14 @@ use axum::routing::get;
 use super::frame::{Page, ProblemPage, Tab, curl, search_form};
 use super::plot::View;
 use super::profile::{Shown, view_parameters};
-use super::{escape, path_segment};
+use super::{escape, in_dataset, path_segment};
 use crate::http::audit::Audit;
 use crate::http::extract::{Query, Segment};
 use crate::http::lookup;
 use crate::http::problem::Problem;
 use crate::http::profiles::{self, Found};
 use crate::http::state::{AppState, Snapshot};
-use crate::model::shelf::Versioned;
+use crate::model::shelf::{Versioned, label};
 
 /// Returns the page's route.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -82,7 +82,7 @@ async fn content(
     let index = lookup::gene(dataset, name)?;
     let Found { profile, .. } = profiles::find(snapshot, name, chosen.dataset, chosen.model, false).await?;
     audit.genes(1);
-    let suffix = chosen.dataset.map_or(String::new(), |name| format!("?dataset={}", path_segment(name)));
+    let suffix = in_dataset(chosen.dataset);
     let reference = &dataset.reference;
     let shown = Shown {
         profile: &profile,
@@ -112,7 +112,7 @@ async fn content(
     // Dataset and model are named, so that the same is shown when another one is the default.
     let mut exact = format!("dataset={}", path_segment(&profile.dataset.name));
     if let Some(model) = &profile.model {
-        let _ = write!(exact, "&model={}", path_segment(&format!("{}@{}", model.name, model.version)));
+        let _ = write!(exact, "&model={}", path_segment(&label(&model.name, &model.version)));
     }
     let data = format!("/v1/genes/{}/profile?{exact}", path_segment(&gene.gene_id));
     let view = chosen.view.query();

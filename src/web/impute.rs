@@ -19,15 +19,19 @@ use serde_json::{Value, json};
 use super::frame::{Page, ProblemPage, Tab, curl, html, search_form};
 use super::plot::View;
 use super::profile::Shown;
-use super::{escape, path_segment};
-use crate::http::answer::{Row, table, to_json};
+use super::{escape, in_dataset, path_segment};
+use crate::http::answer::ProfileAnswer;
 use crate::http::audit::Audit;
 use crate::http::complete::{self, Subject};
 use crate::http::extract::Query;
+use crate::http::negotiate::Format;
 use crate::http::problem::{Kind, Problem, Wrong};
 use crate::http::state::{AppState, LoadedDataset};
 use crate::http::submission::{self, Item, ProfilesBody};
-use crate::model::shelf::Versioned;
+use crate::model::shelf::{Versioned, label};
+
+/// What a profile is saved in here.
+const FORMATS: [Format; 3] = [Format::Tsv, Format::Json, Format::Svg];
 
 /// Returns the page's route.
 pub(super) fn routes() -> Router<Arc<AppState>> {
@@ -75,27 +79,7 @@ async fn respond(
         }
     }
     if let (Some(Imputed { profile, .. }), Some(format)) = (&shown, typed.optional("format")) {
-        let (media_type, bytes) = match format {
-            "json" => ("application/json", to_json(profile)),
-            "tsv" => (
-                "text/tab-separated-values; charset=utf-8",
-                table(std::iter::once(Row::Profile(profile)), false).tsv().into_bytes(),
-            ),
-            "svg" => ("image/svg+xml", super::plot::svg(profile, view).into_bytes()),
-            other => {
-                return Err(failed(Problem::parameter(
-                    "format",
-                    format!("'format' is json, tsv or svg, not '{other}'"),
-                )));
-            }
-        };
-        let name = format!("attachment; filename=\"profile.{format}\"");
-        let disposition = HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("attachment"));
-        return Ok((
-            [(header::CONTENT_TYPE, HeaderValue::from_static(media_type)), (header::CONTENT_DISPOSITION, disposition)],
-            bytes,
-        )
-            .into_response());
+        return file(profile, format, view).map_err(failed);
     }
     let mut content = String::from(
         "<h1>A gene that no dataset has</h1><p class=\"lead\">Where it is, its promoter if you know it, and what you \
@@ -118,9 +102,19 @@ async fn respond(
     Ok(html(status, page.html()))
 }
 
+/// Answers with a profile as a file to be saved.
+fn file(profile: &ProfileAnswer, format: &str, view: View) -> Result<Response, Problem> {
+    let format = Format::choose(&HeaderMap::new(), Some(format), &FORMATS)?;
+    let name = format!("attachment; filename=\"profile.{}\"", format.name());
+    let disposition = HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("attachment"));
+    let media_type = HeaderValue::from_static(format.content_type());
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition)];
+    Ok((headers, profile.write(format, false, view)?).into_response())
+}
+
 /// A new gene's profile, and what it was asked with.
 struct Imputed {
-    profile: crate::http::answer::ProfileAnswer,
+    profile: ProfileAnswer,
     subject: Subject,
     item: Value,
 }
@@ -158,7 +152,7 @@ impl Imputed {
     ) {
         let Subject::New(gene) = &self.subject else { return };
         let completion = dataset.completion(typed.optional("model")).ok().flatten().map(Arc::as_ref);
-        let suffix = typed.optional("dataset").map_or(String::new(), |name| format!("?dataset={}", path_segment(name)));
+        let suffix = in_dataset(typed.optional("dataset"));
         let shown = Shown {
             profile: &self.profile,
             dataset,
@@ -205,8 +199,7 @@ impl Imputed {
         let mut link = String::from("/impute?");
         let fields = FIELDS.iter().map(|(name, ..)| (*name, typed.text(name).to_owned()));
         // Dataset and model are named, so that the same is shown when another one is the default.
-        let model =
-            self.profile.model.as_ref().map_or(String::new(), |model| format!("{}@{}", model.name, model.version));
+        let model = self.profile.model.as_ref().map_or(String::new(), |model| label(&model.name, &model.version));
         let rest =
             [("dataset", self.profile.dataset.name.clone()), ("model", model), ("unit", typed.text("unit").to_owned())];
         for (name, text) in fields.chain(rest.clone()).chain([("promoter", typed.sequence())]) {

@@ -89,8 +89,7 @@ mod tests {
     use super::view::Order;
     use super::*;
     use crate::genome::Tissue;
-    use crate::http::answer::{DatasetRef, GeneAnswer};
-    use crate::http::answer::{Source, TissueAnswer};
+    use crate::http::answer::{DatasetRef, GeneAnswer, Source, TissueAnswer};
 
     fn seen(query: &str) -> View {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));

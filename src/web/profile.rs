@@ -12,6 +12,7 @@ use crate::genome::{Locus, Promoter, Strand};
 use crate::http::answer::{ProfileAnswer, Source, TissueAnswer};
 use crate::http::state::{Completion, LoadedDataset};
 use crate::model::Orientation;
+use crate::model::shelf::label;
 use crate::reference::{GeneIndex, Missing};
 
 /// A profile with what else a page shows of its gene.
@@ -44,8 +45,7 @@ impl Shown<'_> {
             }
             _ => "not in the annotation".to_owned(),
         };
-        let model =
-            profile.model.as_ref().map_or("none".to_owned(), |model| format!("{}@{}", model.name, model.version));
+        let model = profile.model.as_ref().map_or("none".to_owned(), |model| label(&model.name, &model.version));
         content.push_str("<dl class=\"facts\">");
         let identifier = format!("{}{version}", gene.gene_id);
         let biotype = gene.biotype.clone().unwrap_or_else(|| "unknown".to_owned());

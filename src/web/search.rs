@@ -9,8 +9,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
 use super::frame::{Page, ProblemPage, Tab, search_form};
-use super::{counted, escape, neighbourhood, path_segment};
-use crate::genome::Region;
+use super::{counted, escape, in_dataset, neighbourhood, path_segment};
 use crate::http::extract::Query;
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::{AppState, LoadedDataset, Snapshot};
@@ -133,13 +132,12 @@ fn answer(snapshot: &Snapshot, query: &Query, typed: &str) -> Result<Response, P
         return Ok(Redirect::to("/").into_response());
     }
     let named = query.one("dataset")?;
-    let suffix = named.map_or(String::new(), |name| format!("?dataset={}", path_segment(name)));
+    let suffix = in_dataset(named);
     let dataset = snapshot.dataset(named)?;
     let Err(missed) = lookup::gene(dataset, typed) else {
         return Ok(Redirect::to(&format!("/genes/{}{suffix}", path_segment(typed))).into_response());
     };
-    let region = Region::is_meant_by(typed).then(|| Region::parse(typed)).transpose();
-    let region = region.map_err(|error| Problem::parameter("query", error.to_string()))?;
+    let region = lookup::region(dataset, typed)?;
     let found = genes::search(dataset, query)?;
     if found.is_empty() {
         let name = &dataset.reference.dataset().name;

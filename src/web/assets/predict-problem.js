@@ -7,7 +7,7 @@ const ADVICE = {
   forbidden: "Ask the service’s administrator for a key with the scope named here.",
   "body-too-large": "Send fewer chromosomes or people at a time.",
   "limit-passed":
-    "Send fewer people, chromosomes or genes at a time, or ask the service’s administrator for " + "a higher limit.",
+    "Send fewer people, chromosomes or genes at a time, or ask the service’s administrator for a higher limit.",
   "malformed-genotypes": "Look at the place that is named, mend the file and choose it again.",
   "unknown-model": "The models have changed since this page was loaded: reload it.",
   "unknown-gene": "Look at the spelling: symbols and Ensembl identifiers are known.",

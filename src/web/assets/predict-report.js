@@ -27,11 +27,11 @@ function naturally([a], [b]) {
   return rank(a) - rank(b) || a.localeCompare(b);
 }
 
-/** The variants on chromosomes of which the file has anything, and how many of them were used. */
-function within(report) {
-  const chromosomes = Object.values(report.by_chromosome).filter((counts) => counts.absent < total(counts));
-  return chromosomes.reduce(([u, t], counts) => [u + used(counts), t + total(counts)], [0, 0]);
-}
+/** The counts of the chromosomes of which the file has anything. */
+const present = (report) => Object.values(report.by_chromosome).filter((counts) => counts.absent < total(counts));
+
+/** How many of the variants on them were used, and how many there are. */
+const within = (report) => present(report).reduce(([u, t], counts) => [u + used(counts), t + total(counts)], [0, 0]);
 
 /** The sentence that says how it went. */
 function verdict(report) {
@@ -51,10 +51,7 @@ function explanation(report) {
   const isLittle = all > 0 && found < LITTLE * all;
   const isElsewhere = report.notes.some((note) => note.includes("probably on another assembly"));
   if (report.diagnosis || !(isLittle || isElsewhere)) return null;
-  const sum = (kind) =>
-    Object.values(report.by_chromosome)
-      .filter((counts) => counts.absent < total(counts))
-      .reduce((n, counts) => n + counts[kind], 0);
+  const sum = (kind) => present(report).reduce((n, counts) => n + counts[kind], 0);
   const [most] = ["absent", "mismatch", "ambiguous"].sort((a, b) => sum(b) - sum(a));
   const why = {
     absent:

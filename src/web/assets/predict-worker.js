@@ -48,7 +48,7 @@ async function parse(blob, onGene, onBytes) {
   }
   if (!found.samples || !found.report) {
     throw new Error(
-      "The answer ends in the middle or is damaged. It is not shown, since it is not whole: " + "send it again.",
+      "The answer ends in the middle or is damaged. It is not shown, since it is not whole: send it again.",
     );
   }
   return found;

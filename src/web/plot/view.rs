@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::axis::Quantity;
 use crate::genome::tissue::GTEX_V8;
 use crate::genome::{GtexTissue, Tissue};
 use crate::http::answer::{ProfileAnswer, TissueAnswer};
@@ -97,11 +98,9 @@ impl View {
         match self.order() {
             Order::Gtex => tissues.sort_by_key(|one| place(one)),
             Order::Value => {
-                // Of a profile without levels everywhere only the shape can be compared.
-                let shape_only = profile.tissues.iter().any(|one| one.value.is_none() && one.relative.is_some());
-                let size = |one: &TissueAnswer| if shape_only { one.relative } else { one.value };
-                let size = |one: &TissueAnswer| size(one).unwrap_or(f32::NEG_INFINITY);
-                tissues.sort_by(|a, b| size(b).total_cmp(&size(a)));
+                let quantity = Quantity::of(profile);
+                let length = |one: &TissueAnswer| quantity.length(one).unwrap_or(f32::NEG_INFINITY);
+                tissues.sort_by(|a, b| length(b).total_cmp(&length(a)));
             }
             Order::System => {
                 tissues.sort_by_key(|one| (system_place(system(one)), place(one)));
